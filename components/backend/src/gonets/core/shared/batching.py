@@ -1,0 +1,107 @@
+"""Group commit: many callers share one flush, and each waits for the batch that carries its item."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+Flush = Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]
+
+
+class Batcher(Generic[Item, Result]):
+    """Collects items and flushes them together. No timer: an idle batcher flushes at once, a busy one gathers meanwhile.
+
+    `flush` gets 1 to `most` items with distinct keys and returns one result per item, in order. It must be safe to
+    repeat: when a batch fails on its content (not with one of `shared_errors`), its items are flushed one by one, so
+    that a poisoned item fails alone.
+    """
+
+    def __init__(
+        self,
+        flush: Flush[Item, Result],
+        *,
+        key: Callable[[Item], Hashable] | None = None,
+        most: int = 500,
+        in_flight: int = 2,
+        shared_errors: tuple[type[BaseException], ...] = (),
+    ) -> None:
+        self._flush = flush
+        self._key = key
+        self._most = most
+        self._free = in_flight
+        self._shared_errors = shared_errors
+        self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._scheduled = False
+
+    async def add(self, item: Item) -> Result:
+        """Returns when the batch with this item is through; raises what the flush raised for it."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
+        self._waiting.append((item, future))
+        if self._free and not self._scheduled:
+            # One turn of the loop later, so that everything that is ready now travels together.
+            self._scheduled = True
+            loop.call_soon(self._start)
+        return await future
+
+    def _start(self) -> None:
+        self._scheduled = False
+        while self._free and self._waiting:
+            batch = self._take()
+            if not batch:
+                return
+            self._free -= 1
+            task = asyncio.get_running_loop().create_task(self._run(batch))
+            self._tasks.add(task)
+            task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._free += 1
+        self._start()
+
+    def _take(self) -> list[tuple[Item, asyncio.Future[Result]]]:
+        batch: list[tuple[Item, asyncio.Future[Result]]] = []
+        again: list[tuple[Item, asyncio.Future[Result]]] = []
+        seen: set[Hashable] = set()
+        while self._waiting and len(batch) < self._most:
+            entry = self._waiting.popleft()
+            if entry[1].cancelled():
+                continue
+            if self._key is not None:
+                key = self._key(entry[0])
+                if key in seen:
+                    again.append(entry)
+                    continue
+                seen.add(key)
+            batch.append(entry)
+        self._waiting.extendleft(reversed(again))
+        return batch
+
+    async def _run(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+        try:
+            results = await self._flush([item for item, _ in batch])
+        except asyncio.CancelledError:
+            for _, future in batch:
+                future.cancel()
+            raise
+        except Exception as error:  # noqa: BLE001 - handed to the callers, each its own
+            if len(batch) == 1 or isinstance(error, self._shared_errors):
+                for _, future in batch:
+                    _fail(future, error)
+                return
+            for entry in batch:
+                await self._run([entry])
+        else:
+            for (_, future), result in zip(batch, results, strict=True):
+                if not future.done():
+                    future.set_result(result)
+
+
+def _fail(future: asyncio.Future[Result], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
