@@ -1,0 +1,38 @@
+"""JSON that PostgreSQL can hold: jsonb refuses U+0000, and UTF-8 has no lone surrogates."""
+
+import json
+
+from gonets.core.shared.errors import Invalid
+from gonets.core.tasks.model import JSON
+
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+
+def to_jsonb(value: JSON) -> str:
+    """The value as JSON text; what cannot be stored in a string becomes U+FFFD. Raises Invalid for NaN and infinity,
+    and for nesting that no parser would follow."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        if "\\u0000" in text or not text.isascii() and _has_surrogates(text):
+            text = json.dumps(_storable(value), ensure_ascii=False, allow_nan=False)
+    except (ValueError, RecursionError) as error:
+        raise Invalid("data", f"is no JSON that can be stored: {error}") from error
+    return text
+
+
+def _has_surrogates(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def _storable(value: JSON) -> JSON:
+    if isinstance(value, str):
+        return value.replace("\0", _REPLACEMENT).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_storable(item) for item in value]
+    if isinstance(value, dict):
+        return {str(_storable(key)): _storable(item) for key, item in value.items()}
+    return value

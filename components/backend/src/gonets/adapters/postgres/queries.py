@@ -1,0 +1,80 @@
+"""The reading side of the task table."""
+
+import base64
+import binascii
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gonets.adapters.postgres.pool import database_errors
+from gonets.adapters.postgres.tables import integration_service, task
+from gonets.core.shared.errors import Category, Invalid
+from gonets.core.tasks.model import Failure, Task, TaskPage, TaskRecord, TaskStatus, TaskType
+
+_RECORD = select(task, integration_service.c.data.label("result")).join_from(
+    task, integration_service, task.c.result_id == integration_service.c.id, isouter=True
+)
+
+
+class PostgresTaskQueries:
+    """Implements TaskQueries."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def get(self, task_id: int) -> TaskRecord | None:
+        rows = await self._rows(_RECORD.where(task.c.task_id == task_id))
+        return _from_row(rows[0]) if rows else None
+
+    async def page(
+        self, *, status: TaskStatus | None, task_type: TaskType | None, cursor: str | None, limit: int
+    ) -> TaskPage:
+        # One more than asked for tells whether there is a next page.
+        query = _RECORD.order_by(task.c.created_at.desc(), task.c.task_id.desc()).limit(limit + 1)
+        if status:
+            query = query.where(task.c.status == status.value)
+            if status is not TaskStatus.DONE:
+                query = query.where(task.c.status != TaskStatus.DONE.value)  # names the partial index
+        if task_type:
+            query = query.where(task.c.task_type == task_type.value)
+        if cursor:
+            query = query.where(tuple_(task.c.created_at, task.c.task_id) < tuple_(*_from_cursor(cursor)))
+        rows = await self._rows(query)
+        more = len(rows) > limit
+        return TaskPage([_from_row(row) for row in rows[:limit]], _to_cursor(rows[limit - 1]) if more else None)
+
+    async def _rows(self, query: Select[Any]) -> list[Any]:
+        async with database_errors(), self._engine.connect() as connection:
+            return list(await connection.execute(query))
+
+
+def _from_row(row: Any) -> TaskRecord:
+    failure = Failure(Category(row.error_category), row.error_reason) if row.error_category else None
+    return TaskRecord(
+        task=Task(row.task_id, TaskType(row.task_type), row.data),
+        status=TaskStatus(row.status),
+        attempts=row.attempts,
+        last_failure=failure,
+        result_id=row.result_id,
+        result=row.result,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        next_attempt_at=row.wake_at if row.status == TaskStatus.PARKED else None,
+    )
+
+
+def _to_cursor(row: Any) -> str:
+    return base64.urlsafe_b64encode(f"{row.created_at.isoformat()} {row.task_id}".encode()).decode()
+
+
+def _from_cursor(cursor: str) -> tuple[datetime, int]:
+    try:
+        created_at, _, task_id = base64.urlsafe_b64decode(cursor.encode("ascii")).decode().partition(" ")
+        place = datetime.fromisoformat(created_at), int(task_id)
+    except (ValueError, UnicodeError, binascii.Error):
+        place = None
+    if place is None or place[0].tzinfo is None or not 0 < place[1] < 2**63:
+        raise Invalid("cursor", "must be a next_cursor of an earlier answer, unchanged")
+    return place

@@ -1,0 +1,356 @@
+"""The task table: the spine of the service (docs/architecture.md, "The row is the truth").
+
+Rows are always locked in the order of task_id, so batches of several workers cannot deadlock.
+"""
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple, TypeVar
+
+from gonets.adapters.postgres.jsonb import to_jsonb
+from gonets.adapters.postgres.lifeline import PostgresLifeline
+from gonets.adapters.postgres.pool import Pool
+from gonets.core.shared.batching import Batcher, Flush
+from gonets.core.shared.errors import Category, Unavailable
+from gonets.core.tasks.model import (
+    JSON,
+    Claimed,
+    Conflicting,
+    Failure,
+    Finished,
+    Pending,
+    Task,
+    TaskType,
+    Waiter,
+    Wake,
+)
+
+# A wake-up that has no effect is repeated after this time, twice as late each time.
+WAKE_AGAIN = timedelta(seconds=30)
+TELL_AGAIN = timedelta(seconds=5)
+MAX_WAITERS = 100
+
+# One statement for both doors. $6 is the claiming worker's life, NULL at the REST door, which only records.
+_RECORD = f"""
+WITH input AS (
+    SELECT task_id, task_type::task_type, data, token, waiters
+    FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::jsonb[])
+         AS i (task_id, task_type, data, token, waiters)
+), recorded AS (
+    INSERT INTO task AS t (task_id, task_type, data, status, attempts, waiters, claim_token, life, wake_at)
+    SELECT task_id, task_type, data,
+           CASE WHEN $6::bigint IS NULL THEN 'queued'::task_status ELSE 'processing' END,
+           CASE WHEN $6::bigint IS NULL THEN 0 ELSE 1 END,
+           waiters, token, $6::bigint,
+           CASE WHEN $6::bigint IS NULL THEN clock_timestamp() + $7::interval END
+    FROM input
+    ORDER BY task_id
+    ON CONFLICT (task_id) DO UPDATE SET (status, attempts, waiters, claim_token, life, wake_at, wakes, updated_at) = (
+        SELECT CASE WHEN mine THEN 'processing' ELSE t.status END,
+               t.attempts + mine::int,
+               CASE WHEN NOT same OR ended OR t.waiters @> excluded.waiters
+                         OR jsonb_array_length(t.waiters) >= {MAX_WAITERS}
+                    THEN t.waiters ELSE t.waiters || excluded.waiters END,
+               CASE WHEN mine THEN excluded.claim_token ELSE t.claim_token END,
+               CASE WHEN mine THEN excluded.life ELSE t.life END,
+               CASE WHEN mine THEN NULL ELSE t.wake_at END,
+               CASE WHEN mine THEN 0 ELSE t.wakes END,
+               CASE WHEN mine THEN clock_timestamp() ELSE t.updated_at END
+        FROM (SELECT t.task_type = excluded.task_type AND t.data = excluded.data AS same,
+                     t.status IN ('answered', 'done', 'failed') AS ended) a,
+             LATERAL (SELECT same AND excluded.life IS NOT NULL
+                             AND (t.status = 'queued' OR t.status = 'parked' AND t.wake_at <= clock_timestamp())
+                             AS mine) b
+    )
+    RETURNING *, xmax = 0 AS new
+)
+SELECT r.task_id, r.task_type = i.task_type AND r.data = i.data AS same, r.new,
+       r.status = 'processing' AND r.claim_token = i.token AS mine,
+       r.status IN ('answered', 'done', 'failed') AS ended,
+       r.attempts, r.result_id, r.error_category, r.error_reason, r.waiters
+FROM recorded r JOIN input i USING (task_id)
+"""  # noqa: S608 - only a constant is inserted
+
+_ANSWER = """
+WITH input AS (
+    SELECT * FROM unnest($1::bigint[], $2::jsonb[], $3::bigint[]) AS i (task_id, data, life)
+), unanswered AS (
+    SELECT t.task_id, t.task_type
+    FROM task t JOIN input USING (task_id)
+    WHERE t.status IN ('queued', 'processing', 'parked')
+    ORDER BY t.task_id
+    FOR UPDATE OF t
+), fresh AS MATERIALIZED (
+    SELECT task_id, u.task_type, i.data, i.life,
+           nextval(pg_get_serial_sequence('integration_service', 'id')) AS id
+    FROM unanswered u JOIN input i USING (task_id)
+), stored AS (
+    INSERT INTO integration_service (id, data, task_type) SELECT id, data, task_type FROM fresh
+)
+UPDATE task t
+SET status = 'answered', result_id = f.id, life = f.life, wake_at = NULL, updated_at = clock_timestamp()
+FROM fresh f
+WHERE t.task_id = f.task_id
+RETURNING t.task_id, t.result_id, t.error_category, t.error_reason, t.waiters
+"""
+
+_ENDS = """
+SELECT task_id, result_id, error_category, error_reason, waiters
+FROM task WHERE task_id = ANY($1::bigint[]) AND status IN ('answered', 'done', 'failed')
+"""
+
+_PARK = """
+UPDATE task
+SET status = 'parked', wake_at = clock_timestamp() + $5::interval, wakes = 0, life = NULL, claim_token = NULL,
+    error_category = $3, error_reason = $4, updated_at = clock_timestamp()
+WHERE task_id = $1 AND claim_token = $2 AND status = 'processing'
+RETURNING task_id
+"""
+
+# `failed` too: after a commit whose outcome was not seen it is repeated with the same token.
+_FAIL = """
+UPDATE task
+SET status = 'failed', error_category = $3, error_reason = $4, wake_at = NULL, updated_at = clock_timestamp()
+WHERE task_id = $1 AND claim_token = $2 AND status IN ('processing', 'failed')
+RETURNING task_id, result_id, error_category, error_reason, waiters
+"""
+
+_TOLD = """
+WITH ended AS (
+    SELECT task_id FROM task
+    WHERE task_id = ANY($1::bigint[]) AND status IN ('answered', 'failed')
+    ORDER BY task_id
+    FOR UPDATE
+)
+UPDATE task t
+SET status = CASE WHEN t.status = 'answered' THEN 'done'::task_status ELSE t.status END,
+    life = NULL, claim_token = NULL, wake_at = NULL, waiters = '[]', updated_at = clock_timestamp()
+FROM ended
+WHERE t.task_id = ended.task_id
+"""
+
+_TELL_LATER = """
+UPDATE task SET life = NULL, wake_at = clock_timestamp() + $2::interval, wakes = 0
+WHERE task_id = $1 AND status IN ('answered', 'failed')
+"""
+
+_BURY = """
+DELETE FROM worker_life w
+USING unnest($1::bigint[], $2::bigint[]) AS dead (id, beats)
+WHERE w.id = dead.id AND w.beats = dead.beats
+"""
+
+# Apart from _BURY: a claim may commit after its life was buried, and is found by the next sweep.
+_ORPHANS = """
+WITH orphans AS (
+    SELECT task_id FROM task t
+    WHERE life IS NOT NULL AND NOT EXISTS (SELECT FROM worker_life w WHERE w.id = t.life)
+    ORDER BY task_id
+    FOR UPDATE
+)
+UPDATE task t
+SET status = CASE WHEN t.status = 'processing' THEN 'queued'::task_status ELSE t.status END,
+    takeovers = t.takeovers + (t.status = 'processing')::int,
+    life = NULL, claim_token = NULL, wake_at = clock_timestamp(), wakes = 0, updated_at = clock_timestamp()
+FROM orphans
+WHERE t.task_id = orphans.task_id
+RETURNING t.task_id
+"""
+
+_DUE = """
+SELECT task_id, task_type, data, wake_at FROM task
+WHERE wake_at <= clock_timestamp() ORDER BY wake_at LIMIT $1
+"""
+
+_WOKEN = """
+WITH woken AS (
+    SELECT t.task_id
+    FROM task t JOIN unnest($1::bigint[], $2::timestamptz[]) AS i (task_id, due_at) USING (task_id)
+    WHERE t.wake_at = i.due_at
+    ORDER BY t.task_id
+    FOR UPDATE OF t
+)
+UPDATE task t
+SET status = CASE WHEN t.status = 'parked' THEN 'queued'::task_status ELSE t.status END,
+    wake_at = clock_timestamp() + $3::interval * 2 ^ least(t.wakes, 8), wakes = least(t.wakes + 1, 100)
+FROM woken
+WHERE t.task_id = woken.task_id
+"""
+
+
+Result = TypeVar("Result")
+
+
+class _Delivery(NamedTuple):
+    task: Task
+    waiter: Waiter | None
+    token: int | None
+
+
+class _Answer(NamedTuple):
+    claim: Claimed
+    data: str
+
+
+class PostgresTaskIntake:
+    """The door's side. Implements TaskIntake."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._batcher = _batcher(self._flush)
+
+    async def submit(self, task: Task, waiter: Waiter | None) -> Pending | Finished | Conflicting:
+        row = await self._batcher.add(_Delivery(task, waiter, None))
+        return _known(row, None)
+
+    async def _flush(self, deliveries: Sequence[_Delivery]) -> Sequence[Any]:
+        return await _record(self._pool, deliveries, None)
+
+
+class PostgresTasks:
+    """The worker's side. Implements TaskClaims and TaskOutcomes.
+
+    `lazy`: a pool whose commits do not wait for the disk, for marks whose loss does no harm.
+    """
+
+    def __init__(self, pool: Pool, lazy: Pool, lifeline: PostgresLifeline) -> None:
+        self._pool = pool
+        self._lazy = lazy
+        self._lifeline = lifeline
+        self._claims = _batcher(self._flush_claims)
+        self._answers: Batcher[_Answer, Finished | None] = Batcher(
+            self._flush_answers, key=lambda answer: answer.claim.task.task_id, shared_errors=(Unavailable,)
+        )
+        self._told: Batcher[int, None] = Batcher(self._flush_told, shared_errors=(Unavailable,))
+
+    async def claim(
+        self, task: Task, waiter: Waiter | None, token: int
+    ) -> Claimed | Pending | Finished | Conflicting:
+        life, row = await self._claims.add(_Delivery(task, waiter, token))
+        if row["same"] and row["mine"]:
+            return Claimed(task, token, life, row["attempts"])
+        return _known(row, waiter)
+
+    async def _flush_claims(self, deliveries: Sequence[_Delivery]) -> Sequence[tuple[int, Any]]:
+        life = self._lifeline.life
+        return [(life, row) for row in await _record(self._pool, deliveries, life)]
+
+    async def answer(self, claim: Claimed, data: JSON) -> Finished | None:
+        return await self._answers.add(_Answer(claim, to_jsonb(data)))
+
+    async def _flush_answers(self, answers: Sequence[_Answer]) -> Sequence[Finished | None]:
+        ids = [answer.claim.task.task_id for answer in answers]
+        ends = _ends(
+            await self._pool.fetch(
+                _ANSWER, ids, [answer.data for answer in answers], [answer.claim.life for answer in answers]
+            )
+        )
+        if missing := [task_id for task_id in ids if task_id not in ends]:
+            ends |= _ends(await self._pool.fetch(_ENDS, missing))
+        return [ends.get(task_id) for task_id in ids]
+
+    async def park(self, claim: Claimed, failure: Failure, delay: timedelta) -> bool:
+        return bool(await self._pool.fetch(_PARK, *_try(claim, failure), delay))
+
+    async def fail(self, claim: Claimed, failure: Failure) -> Finished | None:
+        ends = _ends(await self._pool.fetch(_FAIL, *_try(claim, failure)))
+        return ends.get(claim.task.task_id)
+
+    async def told(self, task_id: int) -> None:
+        await self._told.add(task_id)
+
+    async def _flush_told(self, task_ids: Sequence[int]) -> Sequence[None]:
+        await self._lazy.fetch(_TOLD, task_ids)
+        return [None] * len(task_ids)
+
+    async def tell_later(self, task_id: int) -> None:
+        await self._pool.fetch(_TELL_LATER, task_id, TELL_AGAIN)
+
+
+class PostgresTaskWakes:
+    """The scheduler's side. Implements TaskWakes."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def heartbeats(self) -> Mapping[int, int]:
+        rows = await self._pool.fetch("SELECT id, beats FROM worker_life")
+        return {row["id"]: row["beats"] for row in rows}
+
+    async def bury(self, dead: Mapping[int, int]) -> int:
+        if dead:
+            await self._pool.fetch(_BURY, list(dead), list(dead.values()))
+        return len(await self._pool.fetch(_ORPHANS))
+
+    async def due(self, limit: int) -> Sequence[Wake]:
+        rows = await self._pool.fetch(_DUE, limit)
+        return [
+            Wake(Task(row["task_id"], TaskType(row["task_type"]), row["data"]), due_at=row["wake_at"]) for row in rows
+        ]
+
+    async def woken(self, wakes: Sequence[Wake]) -> None:
+        await self._pool.fetch(
+            _WOKEN, [wake.task.task_id for wake in wakes], [wake.due_at for wake in wakes], WAKE_AGAIN
+        )
+
+
+def new_token() -> int:
+    """A mark that no two deliveries share; it is no secret."""
+    return random.getrandbits(63)
+
+
+def _batcher(flush: Flush[_Delivery, Result]) -> Batcher[_Delivery, Result]:
+    return Batcher(flush, key=lambda delivery: delivery.task.task_id, shared_errors=(Unavailable,))
+
+
+async def _record(pool: Pool, deliveries: Sequence[_Delivery], life: int | None) -> Sequence[Any]:
+    rows = await pool.fetch(
+        _RECORD,
+        [delivery.task.task_id for delivery in deliveries],
+        [delivery.task.task_type.value for delivery in deliveries],
+        [delivery.task.data for delivery in deliveries],
+        [delivery.token for delivery in deliveries],
+        [_waiters_to_row(delivery.waiter) for delivery in deliveries],
+        life,
+        WAKE_AGAIN,
+    )
+    by_id = {row["task_id"]: row for row in rows}
+    return [by_id[delivery.task.task_id] for delivery in deliveries]
+
+
+def _known(row: Any, waiter: Waiter | None) -> Pending | Finished | Conflicting:
+    if not row["same"]:
+        return Conflicting(row["task_id"])
+    if not row["ended"]:
+        return Pending(new=row["new"])
+    waiters = _waiters_from_row(row["waiters"])
+    if waiter and waiter not in waiters:
+        waiters.append(waiter)
+    return Finished(row["task_id"], _outcome(row), waiters)
+
+
+def _ends(rows: Sequence[Any]) -> dict[int, Finished]:
+    return {row["task_id"]: Finished(row["task_id"], _outcome(row), _waiters_from_row(row["waiters"])) for row in rows}
+
+
+def _outcome(row: Any) -> int | Failure:
+    if row["result_id"] is not None:
+        result_id: int = row["result_id"]
+        return result_id
+    return Failure(Category(row["error_category"]), row["error_reason"])
+
+
+def _try(claim: Claimed, failure: Failure) -> tuple[int, int, str, str]:
+    return claim.task.task_id, claim.token, failure.category.value, failure.reason.replace("\0", "�")
+
+
+def _waiters_to_row(waiter: Waiter | None) -> str:
+    if waiter is None:
+        return "[]"
+    return to_jsonb([{"reply_to": waiter.reply_to, "correlation_id": waiter.correlation_id}])
+
+
+def _waiters_from_row(text: str) -> list[Waiter]:
+    return [Waiter(entry["reply_to"], entry["correlation_id"]) for entry in json.loads(text)]

@@ -1,0 +1,234 @@
+"""The only reader of the environment: one frozen group per adapter, each variable with a working default.
+
+`.env.example` describes every variable. `.env` is read at the root of the repository and in `components/backend/`;
+the environment wins.
+"""
+
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import URL
+
+_BACKEND = Path(__file__).resolve().parents[2]
+_ENV_FILES = (_BACKEND.parents[1] / ".env", _BACKEND / ".env")
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class SettingsError(Exception):
+    """A variable has a value that cannot work. Each line of the message names one variable."""
+
+
+class Environment(StrEnum):
+    """What this installation is for."""
+
+    DEVELOPMENT = "development"
+    TEST = "test"
+    PRODUCTION = "production"
+
+
+class _Group(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_file=_ENV_FILES, env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+
+class Database(_Group, env_prefix="DATABASE_"):
+    """PostgreSQL."""
+
+    name: str = "test_validator"
+    host: str = "localhost"
+    port: Port = 5432
+    user: str = "postgres"
+    password: SecretStr = SecretStr("postgres")
+
+    @property
+    def url(self) -> URL:
+        return URL.create(
+            "postgresql+asyncpg", self.user, self.password.get_secret_value(), self.host, self.port, self.name
+        )
+
+    @property
+    def dsn(self) -> str:
+        return self.url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+class Rabbit(_Group, env_prefix="RABBITMQ_"):
+    """RabbitMQ."""
+
+    host: str = "localhost"
+    amqp_port: Port = 5672
+    web_port: Port = 15672
+    user: str = "guest"
+    password: SecretStr = SecretStr("guest")
+
+    @property
+    def url(self) -> str:
+        # 10 s: a connection that went silent is noticed within two heartbeats.
+        return URL.create(
+            "amqp", self.user, self.password.get_secret_value(), self.host, self.amqp_port, "/", {"heartbeat": "10"}
+        ).render_as_string(hide_password=False).replace("//?", "/?")
+
+
+class Api(_Group, env_prefix="API_"):
+    """The REST door."""
+
+    host: str = "0.0.0.0"  # noqa: S104 - a service is there to be reached; containers and firewalls decide by whom
+    port: Port = 9000
+    wait_seconds: Annotated[float, Field(ge=0, le=300)] = 10
+    database_timeout: Seconds = 0.9
+    database_connections: Annotated[int, Field(ge=1)] = 4
+
+    @property
+    def wait(self) -> timedelta:
+        return timedelta(seconds=self.wait_seconds)
+
+
+class Worker(_Group, env_prefix="WORKER_"):
+    """The process that asks the providers."""
+
+    concurrency: Annotated[int, Field(ge=1, le=2000)] = 100
+    graceful_timeout: Seconds = 15
+    database_timeout: Seconds = 10
+    database_connections: Annotated[int, Field(ge=2)] = 6
+    max_attempts: Annotated[int, Field(ge=1)] = 5
+    first_delay: Seconds = 1
+    longest_delay: Seconds = 300
+
+
+class Scheduler(_Group, env_prefix="SCHEDULER_"):
+    """The process that wakes what is due."""
+
+    interval: Seconds = 0.5
+    dead_after: Seconds = 10
+
+
+class Sandbox(_Group, env_prefix="SANDBOX_"):
+    """Where the stand-ins for the providers listen, in development."""
+
+    host: str = "localhost"
+    http_port: Port = 9090
+    grpc_port: Port = 9091
+
+
+def _http_url(value: str) -> str:
+    if not value.startswith(("http://", "https://")):
+        raise ValueError("must be an address that begins with http:// or https://")
+    return value
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+
+
+class Dadata(_Group, env_prefix="DADATA_"):
+    """Dadata, which cleans phone numbers and e-mail addresses."""
+
+    api_key: SecretStr = SecretStr("")
+    secret_key: SecretStr = SecretStr("")
+    phone_api_url: HttpUrl = "https://cleaner.dadata.ru/api/v1/clean/phone"
+    email_api_url: HttpUrl = "https://cleaner.dadata.ru/api/v1/clean/email"
+    timeout: Seconds = 10
+    repeat_unknown: bool = True
+
+
+def _address(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdecimal() or not 1 <= int(port) <= 65535 or "/" in host:
+        raise ValueError("must be host:port, without a scheme")
+    return value
+
+
+_GPT_PROMPT = "Найди ошибки в тексте и исправь их"
+
+
+class YandexGPT(_Group, env_prefix="YANDEXGPT_"):
+    """YandexGPT, which corrects texts. FOLDER_ID and IAM_TOKEN are known under these names elsewhere too."""
+
+    folder_id: Annotated[str, Field(validation_alias="FOLDER_ID")] = ""
+    iam_token: Annotated[SecretStr, Field(validation_alias="IAM_TOKEN")] = SecretStr("")
+    api_key: SecretStr = SecretStr("")
+    endpoint: Annotated[str, AfterValidator(_address)] = "llm.api.cloud.yandex.net:443"
+    insecure: bool = False
+    model: str = "yandexgpt"
+    system_prompt: str = _GPT_PROMPT
+    temperature: Annotated[float, Field(ge=0, le=1)] = 0.3
+    max_tokens: Annotated[int, Field(ge=1)] = 2000
+    timeout: Seconds = 60
+    max_in_flight: Annotated[int, Field(ge=1)] = 10
+    repeat_unknown: bool = True
+
+
+class Settings(_Group):
+    """Everything, each group read once."""
+
+    environment: Environment = Environment.DEVELOPMENT
+    log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
+    database: Database = Field(default_factory=Database)
+    rabbit: Rabbit = Field(default_factory=Rabbit)
+    api: Api = Field(default_factory=Api)
+    worker: Worker = Field(default_factory=Worker)
+    scheduler: Scheduler = Field(default_factory=Scheduler)
+    sandbox: Sandbox = Field(default_factory=Sandbox)
+    dadata: Dadata = Field(default_factory=Dadata)
+    yandexgpt: YandexGPT = Field(default_factory=YandexGPT)
+
+    @model_validator(mode="after")
+    def _without_keys_the_sandbox_answers(self) -> Self:
+        if not self.dadata.api_key.get_secret_value():
+            self._demand_keys("DADATA_API_KEY")
+            base = f"http://{self.sandbox.host}:{self.sandbox.http_port}/dadata/api/v1/clean"
+            self._replace(
+                "dadata",
+                given={"phone_api_url": f"{base}/phone", "email_api_url": f"{base}/email"},
+                always={"api_key": SecretStr("sandbox"), "secret_key": SecretStr("sandbox")},
+            )
+        gpt = self.yandexgpt
+        if not gpt.api_key.get_secret_value() and not gpt.iam_token.get_secret_value():
+            self._demand_keys("YANDEXGPT_API_KEY (or IAM_TOKEN)")
+            address = f"{self.sandbox.host}:{self.sandbox.grpc_port}"
+            given: dict[str, object] = {"endpoint": address}
+            if "endpoint" not in gpt.model_fields_set:
+                given["insecure"] = True
+            self._replace("yandexgpt", given=given, always={"api_key": SecretStr("sandbox")})
+        if not self.yandexgpt.folder_id:
+            self._replace("yandexgpt", given={}, always={"folder_id": "sandbox"})
+        return self
+
+    def _demand_keys(self, variable: str) -> None:
+        if self.environment is Environment.PRODUCTION:
+            raise ValueError(f"{variable}: must be set in production")
+
+    def _replace(self, group: str, *, given: dict[str, object], always: dict[str, object]) -> None:
+        """A copy of a frozen group: `given` gives way to what the environment says."""
+        old = getattr(self, group)
+        update = {name: value for name, value in given.items() if name not in old.model_fields_set} | always
+        object.__setattr__(self, group, old.model_copy(update=update))
+
+
+def load() -> Settings:
+    """Reads everything. Raises SettingsError with a line per variable that is wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError("\n".join(_lines(error))) from None
+
+
+def _lines(error: ValidationError) -> list[str]:
+    prefix = next((str(group.model_config.get("env_prefix", "")) for group in _Group.__subclasses__() if group.__name__ == error.title), "")
+    lines = []
+    for detail in error.errors():
+        message = detail["msg"].removeprefix("Value error, ")
+        name = "_".join(str(part) for part in detail["loc"])
+        if not name:
+            lines.append(message)
+            continue
+        variable = name if name.isupper() else prefix + name.upper()
+        secret = any(word in variable for word in ("KEY", "TOKEN", "PASSWORD"))
+        value = "" if secret else f" (it is {detail['input']!r})"
+        lines.append(f"{variable}: {message}{value}")
+    return lines

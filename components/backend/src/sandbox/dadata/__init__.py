@@ -1,0 +1,1 @@
+"""Dadata's clean API (phone, e-mail) and its balance."""

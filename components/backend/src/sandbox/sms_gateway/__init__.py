@@ -1,0 +1,1 @@
+"""A plain SMS gateway: JSON over HTTP behind a bearer JWT."""

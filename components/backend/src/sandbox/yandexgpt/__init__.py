@@ -1,0 +1,1 @@
+"""YandexGPT: text generation over gRPC and REST."""
