@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 _PROC = Path("/proc")
+_handed_out: set[int] = set()
 
 
 class ServerError(Exception):
@@ -61,6 +63,17 @@ def family(pid: int) -> list[int]:
     return found
 
 
+def working_in(directory: Path) -> list[int]:
+    """The living processes whose working directory this is; where the system does not tell, none."""
+    found = []
+    for entry in _PROC.iterdir() if _PROC.is_dir() else ():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if (entry / "cwd").readlink() == directory and alive(int(entry.name)):
+                    found.append(int(entry.name))
+    return found
+
+
 def send(pids: Iterable[int], signum: signal.Signals) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
@@ -89,12 +102,14 @@ def port_is_taken(port: int, hosts: Iterable[str] = ("127.0.0.1", "::1")) -> boo
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ports nobody listens on now, below the range the kernel hands to outgoing connections."""
+    """Different ports nobody listens on now, below the range the kernel hands to outgoing connections; one process
+    never gets the same one twice."""
     found: list[int] = []
-    candidate = 20000 + (os.getpid() * 37) % 10000
     while len(found) < count:
-        candidate = candidate + 1 if candidate < 32000 else 20000
+        candidate = random.randrange(20000, 32000)  # noqa: S311 (not a secret)
         with contextlib.suppress(OSError), socket.socket() as listener:
             listener.bind(("127.0.0.1", candidate))
-            found.append(candidate)
+            if candidate not in _handed_out:
+                _handed_out.add(candidate)
+                found.append(candidate)
     return found

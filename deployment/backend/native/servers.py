@@ -43,6 +43,7 @@ from processes import (  # noqa: E402
     send,
     wait_gone,
     wait_until,
+    working_in,
 )
 
 LOCAL = "127.0.0.1"
@@ -70,6 +71,10 @@ class PrivateServer:
         return None
 
     @property
+    def working_directory(self) -> Path:
+        return self.directory
+
+    @property
     def log(self) -> Path:
         return self.directory / f"{self.name}.log"
 
@@ -84,6 +89,9 @@ class PrivateServer:
         """Makes the directory and the configuration; harmless when they are there already."""
         raise NotImplementedError
 
+    def sweep(self) -> None:
+        """Clears away what a server that was killed left behind and that would hinder the next start."""
+
     def ready(self) -> bool:
         raise NotImplementedError
 
@@ -93,6 +101,7 @@ class PrivateServer:
 
     def start(self, wait: bool = True) -> None:
         if self.pid() is None:
+            self.sweep()
             with self.log.open("ab") as log:
                 self._child = subprocess.Popen(
                     self.command(),
@@ -100,7 +109,7 @@ class PrivateServer:
                     user=self.user,
                     group=_group_of(self.user),
                     extra_groups=[] if self.user else None,
-                    cwd=self.directory,
+                    cwd=self.working_directory,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
@@ -139,6 +148,7 @@ class PrivateServer:
         send(members, signal.SIGKILL)
         wait_gone(members, 10, self.name)
         self._reap()
+        self.sweep()
 
     def _reap(self) -> None:
         if self._child is not None:
@@ -171,6 +181,10 @@ class PrivatePostgres(PrivateServer):
     @property
     def user(self) -> str | None:
         return _ordinary_user() if os.geteuid() == 0 else None
+
+    @property
+    def working_directory(self) -> Path:
+        return self.data
 
     @property
     def data(self) -> Path:
@@ -238,6 +252,14 @@ class PrivatePostgres(PrivateServer):
         )
         if done.returncode:
             raise ServerError(f"initdb failed: {done.stderr.strip()}")
+
+    def sweep(self) -> None:
+        """PostgreSQL refuses to start while the old process is not reaped yet, or its children are on their way out."""
+        orphans = working_in(self.data)
+        if self.pid() is None:
+            send(orphans, signal.SIGKILL)
+            wait_gone(orphans, 10, self.name)
+            (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def ready(self) -> bool:
         command = [str(packages.postgres_bin(self.data) / "pg_isready"), "-q", "-h", LOCAL, "-p", str(self.port)]
