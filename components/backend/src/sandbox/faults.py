@@ -53,7 +53,7 @@ Milliseconds = Annotated[float, Field(ge=0, le=3_600_000, allow_inf_nan=False)]
 
 
 class Fault(BaseModel):
-    """The body of `PUT /control/faults/{provider}`. `latency_ms` slows every call; `kind` hits a share `rate` of them."""
+    """The body of `PUT /control/faults/{provider}`: `latency_ms` slows every call, `kind` hits the share `rate`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

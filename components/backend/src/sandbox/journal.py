@@ -58,7 +58,7 @@ class Journal:
         self.dropped = 0
 
     def select(self, **wanted: str | int | None) -> Iterator[Entry]:
-        """Entries, oldest first, whose fields equal those given; `since` leaves out that number and what came before."""
+        """Entries whose fields equal those given, oldest first; `since` leaves out that number and all before it."""
         since = int(wanted.pop("since", None) or 0)
         fields = {name: value for name, value in wanted.items() if value is not None}
         if isinstance(text := fields.get("input"), str):

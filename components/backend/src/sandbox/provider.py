@@ -61,7 +61,7 @@ class Provider(Generic[S]):
         """An error in the provider's own words, also used for the faults "status" and "429"."""
         raise NotImplementedError
 
-    def admit(self, request: web.Request) -> Answer | None:
+    def admit(self, _request: web.Request) -> Answer | None:
         """The refusal where a limit is reached; None lets the call in, and `leave` is called when it ends."""
         return None
 

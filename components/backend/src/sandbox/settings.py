@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 
-class BadSetting(ValueError):
+class SettingError(ValueError):
     """A variable of the environment has a value the sandbox cannot use."""
 
 
@@ -20,14 +20,17 @@ class Settings:
     journal_size: int = 200_000
 
 
+DEFAULTS = Settings()
+
+
 def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
-    """Raises BadSetting, whose text names the variable."""
+    """Raises SettingError, whose text names the variable."""
     return Settings(
-        bind=environ.get("SANDBOX_BIND", "").strip() or Settings.bind,
-        http_port=_integer(environ, "SANDBOX_HTTP_PORT", Settings.http_port, 0, 65535),
-        grpc_port=_integer(environ, "SANDBOX_GRPC_PORT", Settings.grpc_port, 0, 65535),
+        bind=environ.get("SANDBOX_BIND", "").strip() or DEFAULTS.bind,
+        http_port=_integer(environ, "SANDBOX_HTTP_PORT", DEFAULTS.http_port, 0, 65535),
+        grpc_port=_integer(environ, "SANDBOX_GRPC_PORT", DEFAULTS.grpc_port, 0, 65535),
         grpc_address=environ.get("SANDBOX_GRPC_ADDRESS", "").strip(),
-        journal_size=_integer(environ, "SANDBOX_JOURNAL_SIZE", Settings.journal_size, 1, 10_000_000),
+        journal_size=_integer(environ, "SANDBOX_JOURNAL_SIZE", DEFAULTS.journal_size, 1, 10_000_000),
     )
 
 
@@ -36,5 +39,5 @@ def _integer(environ: Mapping[str, str], name: str, default: int, low: int, high
     if not text:
         return default
     if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
-        raise BadSetting(f"{name}: {text!r} is not a whole number from {low} to {high}")
+        raise SettingError(f"{name}: {text!r} is not a whole number from {low} to {high}")
     return int(text)

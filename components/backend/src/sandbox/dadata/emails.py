@@ -4,10 +4,37 @@ import re
 from typing import Any
 
 PERSONAL = frozenset(
-    "yandex.ru ya.ru mail.ru gmail.com inbox.ru list.ru bk.ru rambler.ru outlook.com hotmail.com yahoo.com".split()
+    [
+        "yandex.ru",
+        "ya.ru",
+        "mail.ru",
+        "gmail.com",
+        "inbox.ru",
+        "list.ru",
+        "bk.ru",
+        "rambler.ru",
+        "outlook.com",
+        "hotmail.com",
+        "yahoo.com",
+    ]
 )
-DISPOSABLE = frozenset("mailinator.com yopmail.com temp-mail.org guerrillamail.com 10minutemail.com".split())
-ROLES = frozenset("info sales support admin office hr help contact billing noreply postmaster webmaster".split())
+DISPOSABLE = frozenset(["mailinator.com", "yopmail.com", "temp-mail.org", "guerrillamail.com", "10minutemail.com"])
+ROLES = frozenset(
+    [
+        "info",
+        "sales",
+        "support",
+        "admin",
+        "office",
+        "hr",
+        "help",
+        "contact",
+        "billing",
+        "noreply",
+        "postmaster",
+        "webmaster",
+    ]
+)
 TYPOS = {
     "yandex.ry": "yandex.ru",
     "yandeks.ru": "yandex.ru",

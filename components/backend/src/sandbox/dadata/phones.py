@@ -8,10 +8,20 @@ and regions are plausible, not true.
 import re
 from typing import Any
 
-NOTHING: dict[str, Any] = dict.fromkeys(
-    ("type", "phone", "country_code", "city_code", "number", "extension", "provider")
-    + ("country", "region", "city", "timezone")
-) | {"qc_conflict": 0}
+FIELDS = (
+    "type",
+    "phone",
+    "country_code",
+    "city_code",
+    "number",
+    "extension",
+    "provider",
+    "country",
+    "region",
+    "city",
+    "timezone",
+)
+NOTHING: dict[str, Any] = dict.fromkeys(FIELDS) | {"qc_conflict": 0}
 
 MTS, MEGAFON, BEELINE, T2 = (
     'ПАО "Мобильные ТелеСистемы"',

@@ -77,12 +77,12 @@ class Dadata(Provider[DadataSettings]):
         text = message or f"HTTP {status} {reason}"
         return Answer(status, to_json({"family": family, "reason": reason, "message": text}))
 
-    def admit(self, request: web.Request) -> Answer | None:
+    def admit(self, _request: web.Request) -> Answer | None:
         connects, requests = self._connects, self._requests
-        if connects is not None and request.protocol not in self._connections:
+        if connects is not None and _request.protocol not in self._connections:
             if not connects.take():
                 return self.error(429, "Too many new connections per minute")
-            self._connections.add(request.protocol)
+            self._connections.add(_request.protocol)
         if requests is not None and not requests.take():
             return self.error(429, "Too many requests per second")
         return None
