@@ -113,3 +113,10 @@ def _services_stay_off() -> Iterator[None]:
     finally:
         for path in made:
             path.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    try:
+        install(sys.argv[1:])
+    except ServerError as error:
+        sys.exit(str(error))

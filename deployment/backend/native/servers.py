@@ -32,8 +32,8 @@ from typing import Any, ClassVar
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import packages  # noqa: E402
-from processes import (  # noqa: E402
+import packages
+from processes import (
     ServerError,
     alive,
     command_line,
@@ -275,8 +275,8 @@ class PrivatePostgres(PrivateServer):
         return None
 
     def remove(self) -> None:
-        """The data too, wherever it is."""
-        self.stop()
+        """Ends the server and deletes its data, wherever it is."""
+        self.kill()
         if (self.directory / "data").is_symlink():
             shutil.rmtree(self.data.parent, ignore_errors=True)
         shutil.rmtree(self.directory, ignore_errors=True)
@@ -389,7 +389,7 @@ class PrivateRabbit(PrivateServer):
     def manage(self, method: str, path: str, body: Any = None) -> Any:
         """One request to the management API. Raises OSError (urllib's HTTPError is one) when it is not answered well."""
         token = base64.b64encode(f"{self.role}:{self.password}".encode()).decode()
-        request = urllib.request.Request(  # noqa: S310 (always http)
+        request = urllib.request.Request(
             f"http://{LOCAL}:{self.web_port}{path}",
             method=method,
             data=None if body is None else json.dumps(body).encode(),
@@ -409,7 +409,8 @@ class PrivateRabbit(PrivateServer):
         return None
 
     def remove(self) -> None:
-        self.stop()
+        """Ends the server and deletes its data."""
+        self.kill()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def variables(self) -> dict[str, str]:
@@ -509,10 +510,10 @@ def main() -> None:
                 sys.stdout.write(f"export {key}={shlex.quote(value)}\n")
         elif options.action == "status":
             sys.stdout.write(f"{server.name}: {'ready' if server.ready() else 'not ready'}, process {server.pid()}\n")
-        else:
+        elif options.action == "stop":
             server.stop()
-            if options.action == "remove":
-                server.remove()
+        else:
+            server.remove()
 
 
 if __name__ == "__main__":

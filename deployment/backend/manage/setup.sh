@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# The virtual environment .venv, as the lock file says; nothing is started.
+#
+#   setup.sh
+
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+if [ "${1:-}" = --help ]; then usage && exit; fi
+ensure_venv
+say "ready: $VENV"
