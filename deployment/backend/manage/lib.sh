@@ -101,3 +101,39 @@ compose() {
 mode() { cat "$RUN/mode" 2>/dev/null || printf native; }
 
 native() { "$VENV/bin/python" "$NATIVE/stack.py" "$@"; }
+
+# servers DIRECTORY start|remove: private PostgreSQL and RabbitMQ under it.
+servers() { "$VENV/bin/python" "$NATIVE/servers.py" "$2" --dir "$1"; }
+
+remove_servers() {
+    servers "$1" remove || true
+    rm -rf "$1"
+}
+
+# A run that was killed could not clean up: the next one does.
+remove_abandoned() {
+    local directory
+    for directory in "$RUN"/private-*; do
+        if [ -d "$directory" ] && ! kill -0 "${directory##*-}" 2>/dev/null; then remove_servers "$directory"; fi
+    done
+}
+
+# Private servers on free ports until this script ends, the variables exported; or the ones the environment names.
+with_servers() {
+    if [ -n "${DATABASE_HOST:-}" ] && [ -n "${RABBITMQ_HOST:-}" ]; then
+        say "using PostgreSQL on $DATABASE_HOST and RabbitMQ on $RABBITMQ_HOST, as the environment says"
+        return
+    fi
+    [ -z "${DATABASE_HOST:-}${RABBITMQ_HOST:-}" ] || die "set both DATABASE_HOST and RABBITMQ_HOST, or neither"
+    remove_abandoned
+    say "starting PostgreSQL and RabbitMQ on free ports"
+    local variables
+    SERVERS="$RUN/private-$$"
+    mkdir -p "$SERVERS"
+    trap 'remove_servers "$SERVERS"' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    variables="$(servers "$SERVERS" start)"
+    eval "$variables"
+    export GONETS_TEST_SERVERS="$SERVERS/servers.json"
+}

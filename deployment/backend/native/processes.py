@@ -113,3 +113,27 @@ def free_ports(count: int) -> list[int]:
                 _handed_out.add(candidate)
                 found.append(candidate)
     return found
+
+
+def with_variable(name: str, value: str) -> list[int]:
+    """The processes started with this in their environment, as far as one may look; where the system does not tell,
+    none."""
+    wanted = f"{name}={value}".encode()
+    found = []
+    for entry in _PROC.iterdir() if _PROC.is_dir() else ():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if wanted in (entry / "environ").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+    return found
+
+
+def end(pids: Iterable[int], timeout: float, what: str) -> None:
+    """SIGTERM, and SIGKILL to those that do not follow in time."""
+    pids = list(pids)
+    send(pids, signal.SIGTERM)
+    try:
+        wait_gone(pids, timeout, what)
+    except ServerError:
+        send(pids, signal.SIGKILL)
+        wait_gone(pids, 10, what)

@@ -387,7 +387,7 @@ class PrivateRabbit(PrivateServer):
         return True
 
     def manage(self, method: str, path: str, body: Any = None) -> Any:
-        """One request to the management API. Raises OSError (urllib's HTTPError is one) when it is not answered well."""
+        """One request to the management API. Raises OSError (HTTPError is one) when it is refused."""
         token = base64.b64encode(f"{self.role}:{self.password}".encode()).decode()
         request = urllib.request.Request(
             f"http://{LOCAL}:{self.web_port}{path}",
