@@ -1,5 +1,6 @@
 """The wiring: one process, an HTTP server and a gRPC server, one set of providers behind both."""
 
+import errno
 import logging
 import socket
 
@@ -91,5 +92,6 @@ def _free(variable: str, bind: str, port: int) -> int:
             probe.bind(address)
             probe.listen(1)
         except OSError as error:
+            variable = "SANDBOX_BIND" if error.errno == errno.EADDRNOTAVAIL else variable
             raise SettingError(f"{variable}: cannot listen on {bind}:{port} ({error.strerror})") from error
         return int(probe.getsockname()[1])

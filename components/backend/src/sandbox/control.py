@@ -10,6 +10,8 @@ from pydantic import ValidationError
 from sandbox.faults import GRPC_TO_HTTP, Fault
 from sandbox.provider import Desk, Provider, to_json
 
+FILTERS = ("provider", "operation", "input", "outcome")
+
 
 class InvalidError(Exception):
     """What was sent to the control API cannot be used."""
@@ -49,6 +51,8 @@ class Control:
         fault = _validated(Fault.model_validate, body)
         if fault.kind in GRPC_TO_HTTP and not provider.speaks_grpc:
             raise InvalidError(("kind", f"{provider.name} does not speak gRPC"))
+        if fault.operation not in (None, *provider.operations):
+            raise InvalidError(("operation", f"{fault.operation!r} is none of {', '.join(provider.operations)}"))
         return self._desk.faults.set(provider.name, fault).describe()
 
     def _clear_faults(self, _request: web.Request, _body: Any) -> Any:
@@ -65,10 +69,10 @@ class Control:
 
     def _journal(self, request: web.Request, _body: Any) -> Any:
         limit = _number(request, "limit", 100)
-        return self._desk.journal.listing(limit, **_filters(request))
+        return self._desk.journal.listing(limit, **self._filters(request))
 
     def _count(self, request: web.Request, _body: Any) -> Any:
-        return self._desk.journal.counts(**_filters(request))
+        return self._desk.journal.counts(**self._filters(request))
 
     def _clear_journal(self, _request: web.Request, _body: Any) -> Any:
         self._desk.journal.clear()
@@ -82,10 +86,20 @@ class Control:
         return {"reset": True}
 
     def _provider(self, request: web.Request) -> Provider[Any]:
-        name = request.match_info["provider"]
+        return self._known(request.match_info["provider"], 404)
+
+    def _known(self, name: str, status: int) -> Provider[Any]:
         if name not in self._providers:
-            raise InvalidError(("provider", f"{name!r} is none of {', '.join(self._providers)}"), status=404)
+            raise InvalidError(("provider", f"{name!r} is none of {', '.join(self._providers)}"), status=status)
         return self._providers[name]
+
+    def _filters(self, request: web.Request) -> dict[str, str | int | None]:
+        unknown = sorted(set(request.query) - {*FILTERS, "since", "limit"})
+        if unknown:
+            raise InvalidError(*((name, "no such filter") for name in unknown))
+        if "provider" in request.query:
+            self._known(request.query["provider"], 422)
+        return {"since": _number(request, "since", 0), **{name: request.query.get(name) for name in FILTERS}}
 
 
 def _json(answering: Callable[[web.Request, Any], Any]) -> Callable[[web.Request], Any]:
@@ -114,16 +128,6 @@ def _field_and_message(error: Any) -> tuple[str, str]:
         return str(error["loc"][0]), message
     field, colon, rest = message.partition(": ")  # what concerns two fields names the one to change
     return (field, rest) if colon else ("body", message)
-
-
-def _filters(request: web.Request) -> dict[str, str | int | None]:
-    filters: dict[str, str | int | None] = {"since": _number(request, "since", 0)}
-    for name in ("provider", "operation", "input", "outcome"):
-        filters[name] = request.query.get(name)
-    unknown = sorted(set(request.query) - {*filters, "limit"})
-    if unknown:
-        raise InvalidError(*((name, "no such filter") for name in unknown))
-    return filters
 
 
 def _number(request: web.Request, name: str, default: int) -> int:

@@ -42,6 +42,7 @@ class Provider(Generic[S]):
     name: ClassVar[str]
     title: ClassVar[str]
     address: ClassVar[str]
+    operations: ClassVar[Sequence[str]]
     inputs: ClassVar[Sequence[tuple[str, str]]] = ()
     speaks_grpc: ClassVar[bool] = False
 
@@ -61,7 +62,7 @@ class Provider(Generic[S]):
         """An error in the provider's own words, also used for the faults "status" and "429"."""
         raise NotImplementedError
 
-    def admit(self, _request: web.Request) -> Answer | None:
+    def admit(self, request: web.Request) -> Answer | None:  # noqa: ARG002
         """The refusal where a limit is reached; None lets the call in, and `leave` is called when it ends."""
         return None
 

@@ -8,7 +8,6 @@ import json
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar
-from weakref import WeakSet
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
@@ -37,6 +36,7 @@ class Dadata(Provider[DadataSettings]):
     name: ClassVar[str] = "dadata"
     title: ClassVar[str] = "Dadata: clean phone, clean e-mail"
     address: ClassVar[str] = "/dadata/api/v1/"
+    operations: ClassVar[Sequence[str]] = ("phone", "email", "balance", "unknown")
     inputs: ClassVar[Sequence[tuple[str, str]]] = (
         ("phone: раб 846)231.60.14 *139", "qc 0, landline with an extension"),
         ("phone: +79851234567, 9168-233-454", "qc 0, mobile"),
@@ -77,12 +77,12 @@ class Dadata(Provider[DadataSettings]):
         text = message or f"HTTP {status} {reason}"
         return Answer(status, to_json({"family": family, "reason": reason, "message": text}))
 
-    def admit(self, _request: web.Request) -> Answer | None:
+    def admit(self, request: web.Request) -> Answer | None:
         connects, requests = self._connects, self._requests
-        if connects is not None and _request.protocol not in self._connections:
+        if connects is not None and (connection := _peer(request)) not in self._connections:
             if not connects.take():
                 return self.error(429, "Too many new connections per minute")
-            self._connections.add(_request.protocol)
+            self._connections.add(connection)
         if requests is not None and not requests.take():
             return self.error(429, "Too many requests per second")
         return None
@@ -99,7 +99,7 @@ class Dadata(Provider[DadataSettings]):
         per_second, per_minute = self.settings.requests_per_second, self.settings.connects_per_minute
         self._requests = TokenBucket(per_second, 1) if per_second else None
         self._connects = TokenBucket(per_minute, 60) if per_minute else None
-        self._connections: WeakSet[Any] = WeakSet()
+        self._connections: set[Any] = set()
 
     def _cleaning(self, clean: Cleaner) -> Callable[[web.Request, bytes], Answer]:
         def answer(request: web.Request, body: bytes) -> Answer:
@@ -132,6 +132,11 @@ class Dadata(Provider[DadataSettings]):
         if key not in known if known is not None else key.startswith("unknown"):
             return self.error(403, f"Feature 'CLEAN' disabled for token '{key}'")  # the real one shows the key, too
         return None
+
+
+def _peer(request: web.Request) -> Any:
+    """Tells one connection from another: the client's address and port."""
+    return request.transport and request.transport.get_extra_info("peername")
 
 
 def _phrase(status: int) -> str:

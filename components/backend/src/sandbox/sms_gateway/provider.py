@@ -34,6 +34,7 @@ class SmsGateway(Provider[SmsGatewaySettings]):
     name: ClassVar[str] = "sms_gateway"
     title: ClassVar[str] = "A plain SMS gateway behind a bearer JWT"
     address: ClassVar[str] = "/sms-gateway/"
+    operations: ClassVar[Sequence[str]] = ("token", "send", "status", "unknown")
     inputs: ClassVar[Sequence[tuple[str, str]]] = (
         ("any number", "queued, then sent, then delivered: one step each time it is asked for"),
         ("a number that ends in 0001", "queued, sent, undelivered"),

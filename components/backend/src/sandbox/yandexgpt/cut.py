@@ -6,6 +6,7 @@ address of its peer. Every call on that connection is lost, as it would be with 
 
 import os
 import socket
+import stat
 from urllib.parse import unquote
 
 
@@ -18,10 +19,13 @@ def cut_connection(peer: str) -> bool:
 
 def _shut(descriptor: int, wanted: tuple[str, int]) -> bool:
     try:
+        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            return False
         with socket.socket(fileno=os.dup(descriptor)) as connection:
-            if connection.getpeername()[:2] != wanted:
+            host, port = connection.getpeername()[:2]
+            if (host.removeprefix("::ffff:"), port) != wanted:  # gRPC listens on IPv6 sockets, for IPv4 too
                 return False
             connection.shutdown(socket.SHUT_RDWR)
             return True
-    except OSError:  # not a socket, not connected, or closed meanwhile
+    except (OSError, ValueError):  # not of a network, not connected, or closed meanwhile
         return False

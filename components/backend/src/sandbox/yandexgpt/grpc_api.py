@@ -140,8 +140,9 @@ class GrpcApi:
 
     async def _cut(self, context: Any, entry: Entry) -> NoReturn:
         entry.end("faulted")
-        cut_connection(context.peer())
-        await context.abort(grpc.StatusCode.UNAVAILABLE, "connection cut")
+        if cut_connection(context.peer()):
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "nobody is there to read this")
+        await context.abort(grpc.StatusCode.INTERNAL, "the sandbox did not find the connection to cut")
         raise AssertionError("abort raises")
 
 

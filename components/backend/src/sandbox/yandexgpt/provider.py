@@ -33,6 +33,7 @@ class YandexGpt(Provider[YandexGptSettings]):
     name: ClassVar[str] = "yandexgpt"
     title: ClassVar[str] = "YandexGPT: text generation, gRPC and REST"
     address: ClassVar[str] = "gRPC port, and /yandexgpt/foundationModels/v1/completion"
+    operations: ClassVar[Sequence[str]] = ("completion", "tokenize", "unknown")
     speaks_grpc: ClassVar[bool] = True
     inputs: ClassVar[Sequence[tuple[str, str]]] = (
         ("превет, карова", "Привет, корова. (misspellings it knows are corrected)"),
@@ -69,7 +70,7 @@ class YandexGpt(Provider[YandexGptSettings]):
     def error(self, status: int, message: str = "") -> Answer:
         return _error(code_for(status), message, status)
 
-    def admit(self, _request: web.Request) -> Answer | None:
+    def admit(self, request: web.Request) -> Answer | None:  # noqa: ARG002
         try:
             self.enter()
         except RefusedError as refused:
@@ -135,12 +136,12 @@ def _prompt(body: bytes) -> Prompt:
     try:
         request = json.loads(body)
         options = request.get("completionOptions") or {}
-        max_tokens = options.get("maxTokens")
+        max_tokens, temperature = options.get("maxTokens"), options.get("temperature")
         return Prompt(
             model_uri=str(request.get("modelUri", "")),
             messages=[(str(m["role"]), str(m.get("text", ""))) for m in request.get("messages") or []],
             max_tokens=None if max_tokens is None else int(max_tokens),
-            temperature=options.get("temperature"),
+            temperature=None if temperature is None else float(temperature),
             stream=bool(options.get("stream")),
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
