@@ -4,6 +4,7 @@
 the environment wins.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -177,49 +178,53 @@ class Settings(_Group):
     dadata: Dadata = Field(default_factory=Dadata)
     yandexgpt: YandexGPT = Field(default_factory=YandexGPT)
 
+    @property
+    def is_development(self) -> bool:
+        return self.environment is Environment.DEVELOPMENT
+
     @model_validator(mode="after")
     def _without_keys_the_sandbox_answers(self) -> Self:
-        if not self.dadata.api_key.get_secret_value():
-            self._demand_keys("DADATA_API_KEY")
-            base = f"http://{self.sandbox.host}:{self.sandbox.http_port}/dadata/api/v1/clean"
-            self._replace(
-                "dadata",
-                given={"phone_api_url": f"{base}/phone", "email_api_url": f"{base}/email"},
-                always={"api_key": SecretStr("sandbox"), "secret_key": SecretStr("sandbox")},
-            )
-        gpt = self.yandexgpt
+        production = self.environment is Environment.PRODUCTION
+        dadata, gpt, sandbox = self.dadata, self.yandexgpt, self.sandbox
+        if not dadata.api_key.get_secret_value():
+            if production:
+                raise ValueError("DADATA_API_KEY: must be set in production")
+            base = f"http://{sandbox.host}:{sandbox.http_port}/dadata/api/v1/clean"
+            key = {"api_key": SecretStr("sandbox"), "secret_key": SecretStr("sandbox")}
+            self._default("dadata", {"phone_api_url": f"{base}/phone", "email_api_url": f"{base}/email"} | key)
         if not gpt.api_key.get_secret_value() and not gpt.iam_token.get_secret_value():
-            self._demand_keys("YANDEXGPT_API_KEY (or IAM_TOKEN)")
-            address = f"{self.sandbox.host}:{self.sandbox.grpc_port}"
-            given: dict[str, object] = {"endpoint": address}
-            if "endpoint" not in gpt.model_fields_set:
-                given["insecure"] = True
-            self._replace("yandexgpt", given=given, always={"api_key": SecretStr("sandbox")})
-        if not self.yandexgpt.folder_id:
-            self._replace("yandexgpt", given={}, always={"folder_id": "sandbox"})
+            if production:
+                raise ValueError("YANDEXGPT_API_KEY: must be set in production, or IAM_TOKEN")
+            address = {"endpoint": f"{sandbox.host}:{sandbox.grpc_port}", "insecure": "endpoint" not in gpt.model_fields_set}
+            self._default("yandexgpt", address | {"api_key": SecretStr("sandbox"), "folder_id": "sandbox"})
+        elif not gpt.folder_id:
+            raise ValueError("FOLDER_ID: must be set together with YANDEXGPT_API_KEY or IAM_TOKEN")
         return self
 
-    def _demand_keys(self, variable: str) -> None:
-        if self.environment is Environment.PRODUCTION:
-            raise ValueError(f"{variable}: must be set in production")
-
-    def _replace(self, group: str, *, given: dict[str, object], always: dict[str, object]) -> None:
-        """A copy of a frozen group: `given` gives way to what the environment says."""
+    def _default(self, group: str, values: Mapping[str, object]) -> None:
+        """Fills in what the environment left out of a frozen group."""
         old = getattr(self, group)
-        update = {name: value for name, value in given.items() if name not in old.model_fields_set} | always
-        object.__setattr__(self, group, old.model_copy(update=update))
+        values = {name: value for name, value in values.items() if name not in old.model_fields_set}
+        object.__setattr__(self, group, old.model_copy(update=values))
 
 
 def load() -> Settings:
     """Reads everything. Raises SettingsError with a line per variable that is wrong."""
-    try:
-        return Settings()
-    except ValidationError as error:
-        raise SettingsError("\n".join(_lines(error))) from None
+    lines = []
+    for group in (*_Group.__subclasses__(), Settings):
+        if group is Settings and lines:
+            break  # it would only say the same again
+        try:
+            settings = group()
+        except ValidationError as error:
+            lines += _lines(error, str(group.model_config.get("env_prefix", "")))
+    if lines:
+        raise SettingsError("\n".join(lines))
+    assert isinstance(settings, Settings)  # noqa: S101 - the last one of the loop
+    return settings
 
 
-def _lines(error: ValidationError) -> list[str]:
-    prefix = next((str(group.model_config.get("env_prefix", "")) for group in _Group.__subclasses__() if group.__name__ == error.title), "")
+def _lines(error: ValidationError, prefix: str) -> list[str]:
     lines = []
     for detail in error.errors():
         message = detail["msg"].removeprefix("Value error, ")

@@ -1,0 +1,1 @@
+"""The processes: start, wire, run."""

@@ -92,3 +92,7 @@ class Pool:
         async with database_errors(), self._pool.acquire(timeout=self._timeout) as connection:
             rows: Sequence[Any] = await connection.fetch(statement, *values)
             return rows
+
+    async def check(self) -> None:
+        """Returns when the database answers and has the tables. Raises Unavailable."""
+        await self.fetch("SELECT FROM task LIMIT 1")

@@ -1,0 +1,97 @@
+"""The FastAPI application."""
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import RedirectResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gonets.adapters.http import problems
+
+_PREFIX = "/api/v1"
+MAX_BODY = 2**20  # bytes; the longest task, written with escapes, has some 120 000
+
+_DESCRIPTION = """
+Hand in a phone number, an e-mail address or a text; the service asks Dadata or YandexGPT, keeps the answer in table
+`integration_service` and says so on the queue `TaskResultDeliveryQueue`. The same JSON is taken from the queue
+`TaskProcessingQueue`.
+"""
+
+
+def create_app(routers: Sequence[APIRouter], health: APIRouter, *, documentation: bool) -> FastAPI:
+    """`documentation`: whether ReDoc is served beside Swagger."""
+    app = FastAPI(
+        title="Gonets",
+        version=version("gonets"),
+        description=_DESCRIPTION,
+        openapi_url=f"{_PREFIX}/openapi.json",
+        docs_url=f"{_PREFIX}/docs",
+        redoc_url=f"{_PREFIX}/redoc" if documentation else None,
+        license_info={"name": "MIT", "identifier": "MIT"},
+    )
+    for router in routers:
+        app.include_router(router, prefix=_PREFIX)
+    app.include_router(health)
+    app.add_api_route(
+        "/docs", lambda: RedirectResponse(f"{_PREFIX}/docs"), include_in_schema=False, response_class=RedirectResponse
+    )
+    problems.install(app)
+    app.add_middleware(_BodyLimit)
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        schemas = document["components"]["schemas"]
+        if "Problem" not in schemas:
+            problem = problems.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas |= problem.pop("$defs", {}) | {"Problem": problem}
+            # FastAPI names its own form of 422 wherever there is a parameter; ours are problem documents.
+            schemas.pop("HTTPValidationError", None)
+            schemas.pop("ValidationError", None)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
+    return app
+
+
+class _BodyLimit:
+    """Refuses bodies that are longer than anything the service takes, before they fill the memory."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        if length.isdigit() and int(length) > MAX_BODY:
+            await self._refuse(scope, receive, send)
+            return
+        received = 0
+        refused = False
+
+        async def counted() -> Message:
+            nonlocal received, refused
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > MAX_BODY:
+                refused = True
+                return {"type": "http.disconnect"}
+            return message
+
+        async def unless_refused(message: Message) -> None:
+            if not refused:
+                await send(message)
+
+        try:
+            await self._app(scope, counted, unless_refused)
+        finally:
+            if refused:
+                await self._refuse(scope, receive, send)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = problems.problem(problems.TOO_LARGE, "invalid", f"body: must have at most {MAX_BODY} bytes")
+        await response(scope, receive, send)

@@ -1,0 +1,129 @@
+"""Errors as problem documents (RFC 9457): the one table from categories to statuses."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from gonets.core.shared.errors import Category, GonetsError, Invalid, Unavailable
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER = 1  # seconds
+TOO_LARGE = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+_STATUS: Mapping[Category, HTTPStatus] = {
+    Category.INVALID: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Category.NOT_FOUND: HTTPStatus.NOT_FOUND,
+    Category.CONFLICT: HTTPStatus.CONFLICT,
+    Category.UNAVAILABLE: HTTPStatus.BAD_GATEWAY,
+    Category.QUOTA_EXHAUSTED: HTTPStatus.BAD_GATEWAY,
+    Category.REFUSED: HTTPStatus.BAD_GATEWAY,
+    Category.MISCONFIGURED: HTTPStatus.BAD_GATEWAY,
+    Category.OUTCOME_UNKNOWN: HTTPStatus.GATEWAY_TIMEOUT,
+}
+
+
+class FieldError(BaseModel):
+    """One thing that is wrong with the request."""
+
+    field: Annotated[str, Field(description="Where, with dots between the levels", examples=["task_id"])]
+    reason: Annotated[str, Field(description="What would be right")]
+
+
+class Problem(BaseModel):
+    """A problem document (RFC 9457)."""
+
+    type: Annotated[str, Field(examples=["urn:gonets:problem:invalid"])]
+    title: str
+    status: int
+    detail: Annotated[str, Field(description="A sentence for a person")]
+    category: Annotated[str, Field(examples=["invalid"])]
+    errors: list[FieldError] | None = None
+
+
+def responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+    """For the OpenAPI document of a route."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    documented: dict[int | str, dict[str, Any]] = {}
+    for status in statuses:
+        documented[int(status)] = {"description": status.phrase, "content": content}
+        if status is HTTPStatus.SERVICE_UNAVAILABLE:
+            documented[int(status)]["headers"] = {
+                "Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}
+            }
+    return documented
+
+
+def install(app: FastAPI) -> None:
+    """Every error of the application leaves as a problem document."""
+    app.add_exception_handler(GonetsError, _on_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(Exception, _on_bug)
+
+
+def problem(
+    status: HTTPStatus, category: str, detail: str, errors: Sequence[FieldError] = (), headers: Mapping[str, str] = {}
+) -> JSONResponse:
+    document = Problem(
+        type=f"urn:gonets:problem:{category}",
+        title=status.phrase,
+        status=status,
+        detail=detail,
+        category=category,
+        errors=list(errors) or None,
+    )
+    return JSONResponse(
+        document.model_dump(exclude_none=True), status, headers=dict(headers), media_type=MEDIA_TYPE
+    )
+
+
+async def _on_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, GonetsError)  # noqa: S101 - what it is registered for
+    if isinstance(error, Unavailable):  # ours, not a provider's
+        headers = {"Retry-After": str(RETRY_AFTER)}
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, error.category, error.reason, headers=headers)
+    errors = [FieldError(field=error.field, reason=error.reason)] if isinstance(error, Invalid) else []
+    return problem(_STATUS[error.category], error.category, error.reason, errors)
+
+
+async def _on_invalid_request(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - what it is registered for
+    # The input itself is not repeated: it may hold what no answer can carry, lone surrogates for one.
+    errors = [FieldError(field=_field(detail["loc"]), reason=_reason(detail)) for detail in error.errors()]
+    detail = "; ".join(f"{one.field}: {one.reason}" for one in errors)
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, Category.INVALID, detail, errors)
+
+
+def _field(location: Sequence[int | str]) -> str:
+    parts = [str(part) for part in location]
+    return ".".join(parts[1:] if len(parts) > 1 and parts[1] and not parts[1].isdecimal() else parts[:1])
+
+
+def _reason(detail: Mapping[str, Any]) -> str:
+    if detail["type"] == "json_invalid":
+        return f"no valid JSON: {detail.get('ctx', {}).get('error', detail['msg'])}"
+    return str(detail["msg"]).removeprefix("Value error, ")
+
+
+async def _on_http_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
+    status = HTTPStatus(error.status_code)
+    if status is HTTPStatus.BAD_REQUEST:
+        # The framework's word for a body that is no UTF-8, or nested beyond what a parser follows.
+        reason = "no JSON that can be read: it must be UTF-8, and not deeply nested"
+        return problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY, Category.INVALID, f"body: {reason}", [FieldError(field="body", reason=reason)]
+        )
+    category = Category.NOT_FOUND if status is HTTPStatus.NOT_FOUND else Category.INVALID
+    return problem(status, category, str(error.detail), headers=error.headers or {})
+
+
+async def _on_bug(_: Request, error: Exception) -> JSONResponse:
+    # Starlette raises it again for the log, after this answer.
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "an error of ours; it is in the log")

@@ -1,0 +1,110 @@
+"""Dadata, "clean phone" and "clean e-mail": https://dadata.ru/api/clean/phone/ and /email/.
+
+Every qc value is an answer, also "not recognised": the caller reads it in the stored JSON. So the table holds HTTP
+statuses only.
+"""
+
+import json
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from datetime import UTC, datetime
+from typing import Any
+
+from dadata.asynchr import CleanClient
+
+from gonets.adapters.providers.transport import Answer, HttpTransport
+from gonets.core.shared.errors import Category
+from gonets.core.tasks.model import JSON, ProviderError
+
+_STATUS: Mapping[int, tuple[Category, str]] = {
+    400: (Category.REFUSED, "Dadata could not read the request"),
+    401: (Category.MISCONFIGURED, "Dadata wants an API key and a secret: check DADATA_API_KEY and DADATA_SECRET_KEY"),
+    402: (Category.MISCONFIGURED, "Dadata wants money: top up the account"),
+    403: (
+        Category.MISCONFIGURED,
+        "Dadata refused the key: it is unknown, its e-mail is not confirmed, the day's limit is used up, or there is "
+        "not enough money",
+    ),
+    404: (Category.MISCONFIGURED, "Dadata has no such path: check DADATA_PHONE_API_URL and DADATA_EMAIL_API_URL"),
+    405: (Category.REFUSED, "Dadata refused the method"),
+    408: (Category.UNAVAILABLE, "Dadata did not get the request in time"),
+    413: (Category.REFUSED, "the request is too long for Dadata"),
+    415: (Category.REFUSED, "Dadata refused the content type"),
+    429: (Category.QUOTA_EXHAUSTED, "too many requests to Dadata"),
+}
+
+
+def _meaning(status: int) -> tuple[Category, str]:
+    if status in _STATUS:
+        return _STATUS[status]
+    if status >= 500:
+        # A look-up, and a complete answer: it certainly gave no result.
+        return Category.UNAVAILABLE, "Dadata has an internal error"
+    if status >= 400:
+        return Category.REFUSED, "Dadata refused the request"
+    return Category.MISCONFIGURED, "Dadata's address leads elsewhere: check DADATA_PHONE_API_URL and DADATA_EMAIL_API_URL"
+
+
+class _Client(CleanClient):  # type: ignore[misc]
+    """The SDK's client on our transport, at one address: the SDK builds the question and unpacks the answer."""
+
+    def __init__(self, transport: HttpTransport, url: str, token: str, secret: str) -> None:
+        super().__init__(token, secret)
+        self._transport = transport
+        self._url = url
+        self._headers = {
+            name: value
+            for name, value in self._client.headers.items()
+            if name in ("content-type", "accept", "authorization", "x-secret")
+        }
+
+    async def _post(self, url: str, data: object) -> Any:
+        body = json.dumps(data, ensure_ascii=False).encode()
+        answer = await self._transport.post(self._url, body, self._headers)
+        if answer.status != 200:
+            raise _error(answer)
+        try:
+            return answer.json()
+        except ValueError as error:
+            raise ProviderError(Category.OUTCOME_UNKNOWN, f"Dadata's answer is no JSON: {error}") from error
+
+
+def _error(answer: Answer) -> ProviderError:
+    category, reason = _meaning(answer.status)
+    # The body may quote the API key, so its words stay out.
+    return ProviderError(category, f"{reason} (HTTP {answer.status})", retry_after=_retry_after(answer.headers))
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds, from either form of the header (RFC 9110, 10.2.3); None where there is none that can be read."""
+    value = headers.get("Retry-After", "").strip()
+    if value.isdecimal():
+        return min(float(value), 86_400.0)
+    try:
+        seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
+    except (TypeError, ValueError):
+        return None
+    return min(max(seconds, 0.0), 86_400.0)
+
+
+class Dadata:
+    """One kind of Dadata's cleaning. Implements Provider.
+
+    `kind` is "phone" or "email"; `url` the full address of that method.
+    """
+
+    def __init__(self, kind: str, transport: HttpTransport, url: str, token: str, secret: str) -> None:
+        self._kind = kind
+        self._client = _Client(transport, url, token, secret)
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def ask(self, data: str) -> JSON:
+        try:
+            answer = await self._client.clean(self._kind, data)
+        except (LookupError, TypeError) as error:
+            answer = error
+        if not isinstance(answer, dict):
+            raise ProviderError(Category.OUTCOME_UNKNOWN, "Dadata's answer is not a list with one object")
+        return answer

@@ -1,0 +1,63 @@
+"""Connections to the broker: one that is kept open as long as the process lives."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+import aiormq
+from aiormq.abc import AbstractConnection
+from aiormq.exceptions import AMQPError
+
+log = logging.getLogger(__name__)
+
+# What a broker that is away, or going away, makes of a call. aiormq raises CancelledError too where a connection dies
+# under a call that waits: it counts as away unless this very task is being cancelled.
+AWAY: tuple[type[BaseException], ...] = (AMQPError, OSError, TimeoutError, asyncio.TimeoutError, RuntimeError)
+
+RECONNECT_PAUSE = 0.5  # seconds
+
+
+async def connect(url: str, name: str, *, timeout: float = 5.0) -> AbstractConnection:
+    """Opens a connection that is listed under this name on the management pages. Raises one of AWAY."""
+    connection = aiormq.Connection(url, client_properties={"connection_name": name})
+    try:
+        async with asyncio.timeout(timeout):
+            await connection.connect()
+    except asyncio.CancelledError as error:
+        if _being_cancelled():
+            raise
+        raise ConnectionError("the connection died while it was opened") from error
+    return connection
+
+
+def _being_cancelled() -> bool:
+    current = asyncio.current_task()
+    return current is not None and current.cancelling() > 0
+
+
+async def close(connection: AbstractConnection) -> None:
+    """Closes it without waiting for a broker that does not answer."""
+    try:
+        async with asyncio.timeout(2):
+            await connection.close()
+    except (*AWAY, asyncio.CancelledError) as error:
+        if _being_cancelled():
+            raise
+        log.debug("a connection did not close in order", extra={"reason": str(error)})
+
+
+async def keep_connected(url: str, name: str, session: Callable[[AbstractConnection], Awaitable[None]]) -> None:
+    """Runs the session on a connection; when either ends, again on a new one. Ends by cancellation only."""
+    while True:
+        connection = None
+        try:
+            connection = await connect(url, name)
+            await session(connection)
+        except (*AWAY, asyncio.CancelledError) as error:
+            if _being_cancelled():
+                raise
+            log.warning("lost the broker", extra={"connection": name, "reason": str(error) or type(error).__name__})
+        finally:
+            if connection is not None:
+                await close(connection)
+        await asyncio.sleep(RECONNECT_PAUSE)

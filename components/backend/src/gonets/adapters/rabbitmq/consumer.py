@@ -1,0 +1,134 @@
+"""The queue door: tasks come in from `TaskProcessingQueue`."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+
+from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
+from aiormq.exceptions import AMQPError
+
+from gonets.adapters.rabbitmq import topology
+from gonets.adapters.rabbitmq.connection import keep_connected
+from gonets.adapters.rabbitmq.outcomes import DeadLetters, read_task
+from gonets.core.shared.errors import Conflict, GonetsError, Invalid
+from gonets.core.shared.patience import until_available
+from gonets.core.tasks.model import Claimed, Waiter
+from gonets.core.tasks.use_cases import RunTask, TakeTask
+
+log = logging.getLogger(__name__)
+
+
+class TaskConsumer:
+    """Takes a task when a slot is free, acknowledges it when its row is committed, and runs it in the slot.
+
+    So at most `concurrency` tasks are run, and at most twice as many messages wait here unacknowledged. A message is
+    handled apart from its channel: a provider call goes on when the broker goes away.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        take: TakeTask,
+        run: RunTask,
+        dead_letters: DeadLetters,
+        *,
+        concurrency: int,
+        new_token: Callable[[], int],
+    ) -> None:
+        self._url = url
+        self._take = take
+        self._run = run
+        self._dead_letters = dead_letters
+        self._concurrency = concurrency
+        self._new_token = new_token
+        self._slots = asyncio.Semaphore(concurrency)
+        self._link: asyncio.Task[None] | None = None
+        self._taking: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        self._link = asyncio.create_task(
+            keep_connected(self._url, "gonets worker", self._consume), name="task consumer"
+        )
+
+    async def stop(self, graceful_timeout: float) -> None:
+        """Stops taking: what is not yet taken goes back to the queue. Then waits for what is run, up to the deadline."""
+        if self._link:
+            self._link.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._link
+        for task in self._taking:
+            task.cancel()
+        if self._running or self._taking:
+            _, late = await asyncio.wait(self._running | self._taking, timeout=graceful_timeout)
+            for task in late:
+                task.cancel()
+            if late:
+                log.warning("left with tasks in hand, others will take them", extra={"tasks": len(late)})
+                await asyncio.wait(late)
+
+    async def _consume(self, connection: AbstractConnection) -> None:
+        await topology.ensure(connection, *topology.PUBLIC)
+        channel = await connection.channel(publisher_confirms=False)
+        cancelled = asyncio.Event()
+        channel.on_consumer_cancel_callbacks.add(lambda _: cancelled.set())
+        await channel.basic_qos(prefetch_count=2 * self._concurrency)
+        await channel.basic_consume(topology.TASKS, self._receive)
+        log.info("taking tasks", extra={"queue": topology.TASKS, "concurrency": self._concurrency})
+        waiting = asyncio.create_task(cancelled.wait())
+        try:
+            # Until the connection or the channel is lost, or the queue was deleted under us.
+            await asyncio.wait([connection.closing, channel.closing, waiting], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+
+    async def _receive(self, message: DeliveredMessage) -> None:
+        task = asyncio.create_task(self._handle(message))
+        self._taking.add(task)
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._taking.discard(task)
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("a task was left in hand by an error of ours", exc_info=error)
+
+    async def _handle(self, message: DeliveredMessage) -> None:
+        async with self._slots:
+            claim = await self._claim(message)
+            await self._acknowledge(message)
+            if claim is None:
+                return
+            current = asyncio.current_task()
+            assert current is not None  # noqa: S101 - for the type checker: this runs in a task
+            self._taking.discard(current)
+            self._running.add(current)
+            await self._run(claim)
+
+    async def _claim(self, message: DeliveredMessage) -> Claimed | None:
+        token = self._new_token()
+        try:
+            task, waiter = read_task(message.body), _waiter(message)
+            # While the database is away nothing is acknowledged: the queue waits in the broker.
+            return await until_available(lambda: self._take(task, waiter, token))
+        except (Invalid, Conflict) as error:
+            await self._set_aside(message, error)
+        return None
+
+    async def _set_aside(self, message: DeliveredMessage, error: GonetsError) -> None:
+        await until_available(lambda: self._dead_letters.put(message, error))
+        log.warning("message set aside", extra={"category": error.category.value, "reason": error.reason})
+
+    async def _acknowledge(self, message: DeliveredMessage) -> None:
+        channel: AbstractChannel = message.channel
+        try:
+            await channel.basic_ack(message.delivery_tag, wait=False)
+        except AMQPError:
+            # The channel is gone, so the broker delivers it again, and the row says that it was taken.
+            log.debug("acknowledged too late", extra={"delivery_tag": message.delivery_tag})
+
+
+def _waiter(message: DeliveredMessage) -> Waiter | None:
+    properties = message.header.properties
+    return Waiter(properties.reply_to, properties.correlation_id) if properties.reply_to else None

@@ -1,0 +1,69 @@
+"""What becomes of a message: read it, or set it aside where a person can find it and the reason."""
+
+import uuid
+
+from aiormq.abc import DeliveredMessage
+from pamqp.commands import Basic
+from pydantic import ValidationError
+
+from gonets.adapters.rabbitmq import topology
+from gonets.adapters.rabbitmq.publisher import PERSISTENT, Outgoing, Publisher
+from gonets.contract import TaskMessage
+from gonets.core.shared.errors import GonetsError, Invalid
+from gonets.core.tasks.model import Task
+
+REASON_HEADER = "x-gonets-reason"
+CATEGORY_HEADER = "x-gonets-category"
+QUEUE_HEADER = "x-gonets-queue"
+
+
+def read_task(body: bytes) -> Task:
+    """The task in a message, whatever its content type says. Raises Invalid: its reason names each field that is wrong."""
+    try:
+        return TaskMessage.model_validate_json(body).to_task()
+    except ValidationError as error:
+        lines = [_line(detail["loc"], detail["msg"]) for detail in error.errors(include_input=False, include_url=False)]
+        raise Invalid(_field(error), "; ".join(lines)) from error
+
+
+def _line(location: tuple[int | str, ...], message: str) -> str:
+    where = ".".join(map(str, location))
+    message = message.removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message
+
+
+def _field(error: ValidationError) -> str:
+    location = error.errors(include_input=False, include_url=False)[0]["loc"]
+    return str(location[0]) if location else "body"
+
+
+class DeadLetters:
+    """Moves a message to the dead queue: body and properties untouched, reason and category in headers.
+
+    The service does this itself, with a confirm, so that nothing depends on a queue's arguments.
+    """
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+
+    async def put(self, message: DeliveredMessage, error: GonetsError) -> None:
+        """Returns when the message is in the dead queue; then it may be acknowledged. Raises Unavailable."""
+        old = message.header.properties
+        headers = dict(old.headers or {}) | {
+            REASON_HEADER: error.reason[:2000],
+            CATEGORY_HEADER: error.category.value,
+            QUEUE_HEADER: message.routing_key or topology.TASKS,
+        }
+        properties = Basic.Properties(
+            content_type=old.content_type,
+            content_encoding=old.content_encoding,
+            headers=headers,
+            delivery_mode=PERSISTENT,
+            correlation_id=old.correlation_id,
+            reply_to=old.reply_to,
+            message_id=old.message_id or str(uuid.uuid4()),
+            timestamp=old.timestamp,
+            message_type=old.message_type,
+            app_id=old.app_id,
+        )
+        await self._publisher.publish(Outgoing(topology.DEAD_TASKS, bytes(message.body), properties))

@@ -1,0 +1,66 @@
+"""The command `gonets`."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Mapping
+
+from gonets.adapters.postgres.migrate import migrate
+from gonets.entrypoints.process import configured
+
+
+def _api() -> None:
+    from gonets.entrypoints import api
+
+    api.main()
+
+
+def _worker() -> None:
+    from gonets.entrypoints import worker
+
+    worker.main()
+
+
+def _scheduler() -> None:
+    from gonets.entrypoints import scheduler
+
+    scheduler.main()
+
+
+def _sandbox() -> None:
+    # A process of its own kind: the service and its sandbox share no code.
+    os.execv(sys.executable, [sys.executable, "-m", "sandbox"])  # noqa: S606 - our own interpreter
+
+
+def _migrate() -> None:
+    asyncio.run(migrate(configured().database.url))
+
+
+def _doctor() -> None:
+    from gonets.entrypoints import doctor
+
+    doctor.main()
+
+
+COMMANDS: Mapping[str, tuple[str, Callable[[], None]]] = {
+    "api": ("serve the REST door", _api),
+    "worker": ("take tasks and ask the providers", _worker),
+    "scheduler": ("wake what is due", _scheduler),
+    "sandbox": ("play the providers, for development", _sandbox),
+    "migrate": ("make the database, and bring its tables up to date", _migrate),
+    "doctor": ("say what is reachable and what is wrong", _doctor),
+}
+
+
+def main() -> None:
+    """Each process imports only what it needs: the worker no web framework, the API no provider's SDK."""
+    parser = argparse.ArgumentParser(prog="gonets", description="An integration and notification service on RabbitMQ")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (summary, _) in COMMANDS.items():
+        commands.add_parser(name, help=summary, description=summary)
+    COMMANDS[parser.parse_args().command][1]()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""gonets worker: takes tasks from the queue and asks the providers."""
+
+import asyncio
+
+from gonets.bootstrap import WorkerContainer
+from gonets.entrypoints.process import configured, run
+
+
+def main() -> None:
+    """Works until SIGTERM; then takes nothing new, finishes what is in hand within the deadline, and leaves."""
+    settings = configured()
+    container = WorkerContainer()
+
+    async def work(stop: asyncio.Event) -> None:
+        pools = [container.pool(), container.lazy_pool()]
+        lifeline, consumer, publisher = container.lifeline(), container.consumer(), container.publisher()
+        for pool in pools:
+            await pool.open()
+        await lifeline.start()
+        await consumer.start()
+        await stop.wait()
+        await consumer.stop(settings.worker.graceful_timeout)
+        await lifeline.stop()
+        await publisher.close()
+        await container.transport().close()
+        for pool in pools:
+            await pool.close()
+
+    run(work)
