@@ -16,7 +16,9 @@ def _no_nul(value: str) -> str:
 
 TaskId = Annotated[
     StrictInt,
-    Field(ge=1, le=MAX_TASK_ID, description="Chosen by the sender; the same id again means the same task", examples=[1]),
+    Field(
+        ge=1, le=MAX_TASK_ID, description="Chosen by the sender; the same id again means the same task", examples=[1]
+    ),
 ]
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 import uvicorn
 
-from gonets.bootstrap import ApiContainer
+from gonets.bootstrap.api import ApiContainer
 from gonets.entrypoints.process import configured, run
 
 

@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 
-from gonets.adapters.postgres.migrate import migrate
 from gonets.entrypoints.process import configured
 
 
@@ -34,7 +33,9 @@ def _sandbox() -> None:
 
 
 def _migrate() -> None:
-    asyncio.run(migrate(configured().database.url))
+    from gonets.adapters.postgres.migrate import migrate
+
+    asyncio.run(migrate(configured().database.dsn))
 
 
 def _doctor() -> None:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 
-from gonets.bootstrap import SchedulerContainer
+from gonets.bootstrap.scheduler import SchedulerContainer
 from gonets.core.shared.errors import Unavailable
 from gonets.entrypoints.process import configured, run
 

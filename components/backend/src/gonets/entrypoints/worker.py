@@ -2,7 +2,7 @@
 
 import asyncio
 
-from gonets.bootstrap import WorkerContainer
+from gonets.bootstrap.worker import WorkerContainer
 from gonets.entrypoints.process import configured, run
 
 

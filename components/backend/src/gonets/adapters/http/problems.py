@@ -78,9 +78,7 @@ def problem(
         category=category,
         errors=list(errors) or None,
     )
-    return JSONResponse(
-        document.model_dump(exclude_none=True), status, headers=dict(headers), media_type=MEDIA_TYPE
-    )
+    return JSONResponse(document.model_dump(exclude_none=True), status, headers=dict(headers), media_type=MEDIA_TYPE)
 
 
 async def _on_error(_: Request, error: Exception) -> JSONResponse:
@@ -118,7 +116,10 @@ async def _on_http_error(_: Request, error: Exception) -> JSONResponse:
         # The framework's word for a body that is no UTF-8, or nested beyond what a parser follows.
         reason = "no JSON that can be read: it must be UTF-8, and not deeply nested"
         return problem(
-            HTTPStatus.UNPROCESSABLE_ENTITY, Category.INVALID, f"body: {reason}", [FieldError(field="body", reason=reason)]
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            Category.INVALID,
+            f"body: {reason}",
+            [FieldError(field="body", reason=reason)],
         )
     category = Category.NOT_FOUND if status is HTTPStatus.NOT_FOUND else Category.INVALID
     return problem(status, category, str(error.detail), headers=error.headers or {})

@@ -97,9 +97,7 @@ def router(submit: SubmitTask, read: ReadTasks, wait: timedelta) -> APIRouter:
     @tasks.get(
         "/{task_id}",
         summary="Look at one task",
-        responses=responses(
-            HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE
-        ),
+        responses=responses(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE),
     )
     async def get_task(task_id: Annotated[int, Path(ge=1, le=MAX_TASK_ID)]) -> TaskView:
         return TaskView.of(await read.one(task_id))

@@ -13,7 +13,7 @@ def to_jsonb(value: JSON) -> str:
     and for nesting that no parser would follow."""
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-        if "\\u0000" in text or not text.isascii() and _has_surrogates(text):
+        if "\\u0000" in text or (not text.isascii() and _has_surrogates(text)):
             text = json.dumps(_storable(value), ensure_ascii=False, allow_nan=False)
     except (ValueError, RecursionError) as error:
         raise Invalid("data", f"is no JSON that can be stored: {error}") from error

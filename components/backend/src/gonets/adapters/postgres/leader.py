@@ -37,7 +37,7 @@ class PostgresLeader:
                 )
             try:
                 held = await self._session.fetchval(
-                    "SELECT EXISTS (SELECT FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory' AND granted)"
+                    "SELECT EXISTS (SELECT FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory')"
                     " OR pg_try_advisory_lock($1)",
                     _LOCK,
                 )

@@ -6,7 +6,7 @@ import asyncpg
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 # Any number of processes may migrate at once: one does, the others wait for it. The key is arbitrary.
@@ -21,10 +21,11 @@ def config(connection: Connection | None = None) -> Config:
     return configuration
 
 
-async def migrate(url: URL, revision: str = "head") -> None:
+async def migrate(dsn: str, revision: str = "head") -> None:
     """Up or down to the revision. Raises what asyncpg raises when the server cannot be reached."""
+    url = make_url(dsn)
     await _create_database(url)
-    engine = create_async_engine(url)
+    engine = create_async_engine(url.set(drivername="postgresql+asyncpg"))
     try:
         async with engine.connect() as connection:
             await connection.run_sync(_run, revision)

@@ -6,13 +6,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from gonets.core.shared.errors import Invalid, Unavailable
 
 # It was not done, or perhaps was: the statements are idempotent, so both are asked again later.
-_AWAY: tuple[type[BaseException], ...] = (
+AWAY: tuple[type[BaseException], ...] = (
     OSError,
     TimeoutError,
     asyncio.TimeoutError,
@@ -38,23 +36,16 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]
 
 @asynccontextmanager
 async def database_errors() -> AsyncIterator[None]:
-    """Maps what asyncpg and SQLAlchemy raise to the core's errors; anything else is a bug and passes through."""
+    """Maps what asyncpg raises to the core's errors; anything else is a bug and passes through."""
     try:
         yield
-    except DBAPIError as error:
-        cause = error.orig.__cause__ if error.orig is not None else None
-        if error.connection_invalidated or isinstance(cause, _AWAY):
-            raise Unavailable(f"the database is away: {_words(cause or error)}") from error
-        raise
-    except PoolTimeout as error:
-        raise Unavailable("the database is away: no connection became free in time") from error
-    except _AWAY as error:
-        raise Unavailable(f"the database is away: {_words(error)}") from error
+    except AWAY as error:
+        raise Unavailable(f"the database is away: {words(error)}") from error
     except asyncpg.DataError as error:
-        raise Invalid("data", _words(error)) from error
+        raise Invalid("data", words(error)) from error
 
 
-def _words(error: BaseException) -> str:
+def words(error: BaseException) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 

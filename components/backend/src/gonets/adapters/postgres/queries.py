@@ -6,16 +6,31 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, select, tuple_
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from gonets.adapters.postgres.pool import database_errors
+from gonets.adapters.postgres.pool import AWAY, database_errors, words
 from gonets.adapters.postgres.tables import integration_service, task
-from gonets.core.shared.errors import Category, Invalid
+from gonets.core.shared.errors import Category, Invalid, Unavailable
 from gonets.core.tasks.model import Failure, Task, TaskPage, TaskRecord, TaskStatus, TaskType
 
 _RECORD = select(task, integration_service.c.data.label("result")).join_from(
     task, integration_service, task.c.result_id == integration_service.c.id, isouter=True
 )
+
+
+def create_engine(dsn: str, *, timeout: float) -> AsyncEngine:
+    """A small pool for readers. `timeout`: seconds to get a connection; a query may take longer."""
+    return create_async_engine(
+        make_url(dsn).set(drivername="postgresql+asyncpg"),
+        pool_pre_ping=True,
+        pool_size=2,
+        max_overflow=2,
+        pool_timeout=timeout,
+        connect_args={"timeout": timeout, "command_timeout": 10},
+    )
 
 
 class PostgresTaskQueries:
@@ -46,8 +61,16 @@ class PostgresTaskQueries:
         return TaskPage([_from_row(row) for row in rows[:limit]], _to_cursor(rows[limit - 1]) if more else None)
 
     async def _rows(self, query: Select[Any]) -> list[Any]:
-        async with database_errors(), self._engine.connect() as connection:
-            return list(await connection.execute(query))
+        try:
+            async with database_errors(), self._engine.connect() as connection:
+                return list(await connection.execute(query))
+        except DBAPIError as error:
+            cause = error.orig.__cause__ if error.orig is not None else None
+            if error.connection_invalidated or isinstance(cause, AWAY):
+                raise Unavailable(f"the database is away: {words(cause or error)}") from error
+            raise
+        except PoolTimeout as error:
+            raise Unavailable("the database is away: no connection became free in time") from error
 
 
 def _from_row(row: Any) -> TaskRecord:

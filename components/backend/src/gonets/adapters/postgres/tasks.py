@@ -225,9 +225,7 @@ class PostgresTasks:
         )
         self._told: Batcher[int, None] = Batcher(self._flush_told, shared_errors=(Unavailable,))
 
-    async def claim(
-        self, task: Task, waiter: Waiter | None, token: int
-    ) -> Claimed | Pending | Finished | Conflicting:
+    async def claim(self, task: Task, waiter: Waiter | None, token: int) -> Claimed | Pending | Finished | Conflicting:
         life, row = await self._claims.add(_Delivery(task, waiter, token))
         if row["same"] and row["mine"]:
             return Claimed(task, token, life, row["attempts"])

@@ -6,8 +6,8 @@ statuses only.
 
 import json
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from dadata.asynchr import CleanClient
@@ -42,7 +42,10 @@ def _meaning(status: int) -> tuple[Category, str]:
         return Category.UNAVAILABLE, "Dadata has an internal error"
     if status >= 400:
         return Category.REFUSED, "Dadata refused the request"
-    return Category.MISCONFIGURED, "Dadata's address leads elsewhere: check DADATA_PHONE_API_URL and DADATA_EMAIL_API_URL"
+    return (
+        Category.MISCONFIGURED,
+        "Dadata's address leads elsewhere: check DADATA_PHONE_API_URL and DADATA_EMAIL_API_URL",
+    )
 
 
 class _Client(CleanClient):  # type: ignore[misc]
@@ -58,7 +61,7 @@ class _Client(CleanClient):  # type: ignore[misc]
             if name in ("content-type", "accept", "authorization", "x-secret")
         }
 
-    async def _post(self, url: str, data: object) -> Any:
+    async def _post(self, _: str, data: object) -> Any:
         body = json.dumps(data, ensure_ascii=False).encode()
         answer = await self._transport.post(self._url, body, self._headers)
         if answer.status != 200:

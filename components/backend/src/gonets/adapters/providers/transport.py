@@ -1,6 +1,5 @@
 """HTTP to providers, with errors cut where it matters: was the request written or not?"""
 
-import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,7 +40,9 @@ class HttpTransport:
     """
 
     def __init__(self, *, timeout: float, connect_timeout: float = 3.0, connections: int = 200) -> None:
-        self._timeout = aiohttp.ClientTimeout(total=timeout + connect_timeout, sock_read=timeout, sock_connect=connect_timeout)
+        self._timeout = aiohttp.ClientTimeout(
+            total=timeout + connect_timeout, sock_read=timeout, sock_connect=connect_timeout
+        )
         self._connections = connections
         self._session: aiohttp.ClientSession | None = None
 
@@ -72,7 +73,7 @@ class HttpTransport:
             raise ProviderError(Category.UNAVAILABLE, "cannot connect: no answer in time") from error
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
             raise ProviderError(Category.MISCONFIGURED, f"no address that can be called: {url}") from error
-        except (TimeoutError, asyncio.TimeoutError) as error:
+        except TimeoutError as error:
             raise ProviderError(Category.OUTCOME_UNKNOWN, "no answer in time") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             words = str(error) or type(error).__name__

@@ -76,7 +76,10 @@ class YandexGPT:
         self._slots = asyncio.Semaphore(max_in_flight)
 
     async def ask(self, data: str) -> JSON:
-        messages = [{"role": "system", "text": self._system_prompt}, {"role": "user", "text": data}]
+        messages: Any = [  # the SDK keeps the type of this to itself
+            {"role": "system", "text": self._system_prompt},
+            {"role": "user", "text": data},
+        ]
         async with self._slots:
             try:
                 result = await self._model.run(messages, timeout=self._timeout)

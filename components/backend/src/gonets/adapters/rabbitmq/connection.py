@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 # What a broker that is away, or going away, makes of a call. aiormq raises CancelledError too where a connection dies
 # under a call that waits: it counts as away unless this very task is being cancelled.
-AWAY: tuple[type[BaseException], ...] = (AMQPError, OSError, TimeoutError, asyncio.TimeoutError, RuntimeError)
+AWAY = (AMQPError, OSError, TimeoutError, RuntimeError)
 
 RECONNECT_PAUSE = 0.5  # seconds
 
@@ -40,7 +40,7 @@ async def close(connection: AbstractConnection) -> None:
     try:
         async with asyncio.timeout(2):
             await connection.close()
-    except (*AWAY, asyncio.CancelledError) as error:
+    except (asyncio.CancelledError, *AWAY) as error:
         if _being_cancelled():
             raise
         log.debug("a connection did not close in order", extra={"reason": str(error)})
@@ -53,7 +53,7 @@ async def keep_connected(url: str, name: str, session: Callable[[AbstractConnect
         try:
             connection = await connect(url, name)
             await session(connection)
-        except (*AWAY, asyncio.CancelledError) as error:
+        except (asyncio.CancelledError, *AWAY) as error:
             if _being_cancelled():
                 raise
             log.warning("lost the broker", extra={"connection": name, "reason": str(error) or type(error).__name__})

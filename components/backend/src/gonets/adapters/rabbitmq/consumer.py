@@ -53,7 +53,7 @@ class TaskConsumer:
         )
 
     async def stop(self, graceful_timeout: float) -> None:
-        """Stops taking: what is not yet taken goes back to the queue. Then waits for what is run, up to the deadline."""
+        """Stops taking: what is not taken yet goes back to the queue. Then waits for what is run, up to the deadline."""
         if self._link:
             self._link.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -123,7 +123,7 @@ class TaskConsumer:
     async def _acknowledge(self, message: DeliveredMessage) -> None:
         channel: AbstractChannel = message.channel
         try:
-            await channel.basic_ack(message.delivery_tag, wait=False)
+            await channel.basic_ack(message.delivery_tag or 0, wait=False)
         except AMQPError:
             # The channel is gone, so the broker delivers it again, and the row says that it was taken.
             log.debug("acknowledged too late", extra={"delivery_tag": message.delivery_tag})

@@ -18,7 +18,7 @@ QUEUE_HEADER = "x-gonets-queue"
 
 
 def read_task(body: bytes) -> Task:
-    """The task in a message, whatever its content type says. Raises Invalid: its reason names each field that is wrong."""
+    """The task in a message, whatever its content type says. Raises Invalid, with each field that is wrong."""
     try:
         return TaskMessage.model_validate_json(body).to_task()
     except ValidationError as error:

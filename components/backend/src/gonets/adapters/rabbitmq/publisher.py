@@ -5,6 +5,7 @@ import itertools
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from aiormq.abc import AbstractChannel, AbstractConnection, ChannelFrame
@@ -49,7 +50,9 @@ class Publisher:
         self._writing = asyncio.Lock()
         # Two messages with one message_id are never in flight together: the broker names what it returns by it alone.
         self._batcher: Batcher[Outgoing, BaseException | None] = Batcher(
-            self._flush, key=lambda message: message.properties.message_id or message.number, shared_errors=(Unavailable,)
+            self._flush,
+            key=lambda message: message.properties.message_id or message.number,
+            shared_errors=(Unavailable,),
         )
 
     async def publish(self, message: Outgoing) -> None:
@@ -131,14 +134,16 @@ async def _write(channel: Any, messages: Sequence[Outgoing]) -> list[asyncio.Fut
         if message.mandatory:
             message_id = message.properties.message_id
             channel.message_id_delivery_tag[message_id] = tag
-            confirmation.add_done_callback(
-                lambda _, message_id=message_id: channel.message_id_delivery_tag.pop(message_id, None)
-            )
+            confirmation.add_done_callback(partial(_forget, channel, message_id))
         frames.append(commands.Basic.Publish(routing_key=message.queue, mandatory=message.mandatory))
         frames.append(ContentHeader(properties=message.properties, body_size=len(message.body)))
         frames.extend(channel._split_body(message.body))
     await channel.write_queue.put(ChannelFrame.marshall(channel_number=channel.number, frames=frames))
     return confirmations
+
+
+def _forget(channel: Any, message_id: str | None, _: object) -> None:
+    channel.message_id_delivery_tag.pop(message_id, None)
 
 
 def _words(error: BaseException) -> str:

@@ -81,6 +81,7 @@ class RabbitReply:
         self.waiter = waiter
         self._waiting = waiting
         self._key = waiter.correlation_id or ""
+        self._future: asyncio.Future[int | Failure]
 
     def __enter__(self) -> "RabbitReply":
         self._future = self._waiting[self._key] = asyncio.get_running_loop().create_future()

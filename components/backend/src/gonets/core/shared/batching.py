@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
+from functools import partial
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -12,10 +13,10 @@ Flush = Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]
 
 
 class Batcher(Generic[Item, Result]):
-    """Collects items and flushes them together. No timer: an idle batcher flushes at once, a busy one gathers meanwhile.
+    """Collects items and flushes them together. No timer: idle, it flushes at once; busy, it gathers meanwhile.
 
-    `flush` gets 1 to `most` items with distinct keys and returns one result per item, in order. It must be safe to
-    repeat: when a batch fails on its content (not with one of `shared_errors`), its items are flushed one by one, so
+    `flush` gets 1 to `most` items and returns one result per item, in order; of items with one key only one is in any
+    flush under way, the others wait. It must be safe to repeat: when a batch fails on its content (not with one of `shared_errors`), its items are flushed one by one, so
     that a poisoned item fails alone.
     """
 
@@ -35,6 +36,7 @@ class Batcher(Generic[Item, Result]):
         self._shared_errors = shared_errors
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._busy: set[Hashable] = set()
         self._scheduled = False
 
     async def add(self, item: Item) -> Result:
@@ -57,27 +59,28 @@ class Batcher(Generic[Item, Result]):
             self._free -= 1
             task = asyncio.get_running_loop().create_task(self._run(batch))
             self._tasks.add(task)
-            task.add_done_callback(self._finished)
+            task.add_done_callback(partial(self._finished, batch))
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
+    def _finished(self, batch: list[tuple[Item, asyncio.Future[Result]]], task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        if self._key is not None:
+            self._busy.difference_update(self._key(item) for item, _ in batch)
         self._free += 1
         self._start()
 
     def _take(self) -> list[tuple[Item, asyncio.Future[Result]]]:
         batch: list[tuple[Item, asyncio.Future[Result]]] = []
         again: list[tuple[Item, asyncio.Future[Result]]] = []
-        seen: set[Hashable] = set()
         while self._waiting and len(batch) < self._most:
             entry = self._waiting.popleft()
             if entry[1].cancelled():
                 continue
             if self._key is not None:
                 key = self._key(entry[0])
-                if key in seen:
+                if key in self._busy:
                     again.append(entry)
                     continue
-                seen.add(key)
+                self._busy.add(key)
             batch.append(entry)
         self._waiting.extendleft(reversed(again))
         return batch

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Category(StrEnum):
-    """What kind of failure it is. Each edge maps these once: HTTP to problem documents, AMQP to ack, park or dead letter."""
+    """What kind of failure it is. Each edge maps these once: HTTP to problem documents, AMQP to ack or dead letter."""
 
     INVALID = "invalid"
     NOT_FOUND = "not_found"
@@ -54,6 +54,6 @@ class Conflict(GonetsError):
 
 
 class Unavailable(GonetsError):
-    """The database or the broker cannot do it now. It was perhaps done all the same: only idempotent steps are repeated."""
+    """The database or the broker cannot do it now, or did not say whether it did: only idempotent steps are repeated."""
 
     category = Category.UNAVAILABLE

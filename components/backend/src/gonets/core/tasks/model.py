@@ -58,7 +58,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Waiter:
-    """Someone who wants to hear the end of a task, as AMQP names them: a queue, and the mark that goes with the reply."""
+    """Someone who wants to hear the end of a task, in AMQP's words: a queue, and the mark that goes with the reply."""
 
     reply_to: str
     correlation_id: str | None = None
@@ -108,7 +108,9 @@ class Conflicting:
 
     @property
     def failure(self) -> Failure:
-        return Failure(Category.CONFLICT, f"task_id {self.task_id} was taken before with another task_type or other data")
+        return Failure(
+            Category.CONFLICT, f"task_id {self.task_id} was taken before with another task_type or other data"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ class TaskIntake(Protocol):
     """The door's side of the task table."""
 
     async def submit(self, task: Task, waiter: Waiter | None) -> Pending | Finished | Conflicting:
-        """MUST record a new task as `queued`, durably, before it returns; the scheduler MUST find it if nobody wakes it.
+        """MUST record a new task as `queued`, durably, before it returns; the scheduler MUST find it if nobody does.
 
         A task that is known and not finished: MUST add the waiter. Finished: MUST return the end, with no waiters.
         Raises Unavailable; the call may be repeated.
@@ -35,9 +35,7 @@ class TaskIntake(Protocol):
 class TaskClaims(Protocol):
     """The worker's side of the task table, before the provider is asked."""
 
-    async def claim(
-        self, task: Task, waiter: Waiter | None, token: int
-    ) -> Claimed | Pending | Finished | Conflicting:
+    async def claim(self, task: Task, waiter: Waiter | None, token: int) -> Claimed | Pending | Finished | Conflicting:
         """MUST record the task if it is new, and MUST hand it to exactly one caller at a time.
 
         `token` is the caller's mark for this delivery: a call repeated with it, after a commit whose outcome was not

@@ -10,7 +10,10 @@ from gonets.core.tasks.model import Failure, ProviderError
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How stubborn we are. The n-th delay is `first_delay * 2**(n-1)`, at most `longest_delay`, less up to half by jitter."""
+    """How stubborn we are.
+
+    The n-th delay is `first_delay * 2**(n-1)`, at most `longest_delay`, less up to half of it by jitter.
+    """
 
     max_attempts: int = 5
     first_delay: timedelta = timedelta(seconds=1)

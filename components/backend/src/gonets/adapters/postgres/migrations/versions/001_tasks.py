@@ -32,7 +32,9 @@ def upgrade() -> None:
         sa.Column("data", sa.Text, nullable=False),
         sa.Column("status", task_status, nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False, server_default="0", comment="Provider calls begun"),
-        sa.Column("takeovers", sa.Integer, nullable=False, server_default="0", comment="Times a worker died holding it"),
+        sa.Column(
+            "takeovers", sa.Integer, nullable=False, server_default="0", comment="Times a worker died holding it"
+        ),
         sa.Column("result_id", sa.BigInteger, comment="The row of integration_service"),
         sa.Column("error_category", sa.Text),
         sa.Column("error_reason", sa.Text),
@@ -48,9 +50,7 @@ def upgrade() -> None:
         postgresql_with={"fillfactor": 70},
     )
     op.create_index("ix_task_created", "task", ["created_at", "task_id"])
-    op.create_index(
-        "ix_task_not_done", "task", ["created_at", "task_id"], postgresql_where=sa.text("status <> 'done'")
-    )
+    op.create_index("ix_task_not_done", "task", ["created_at", "task_id"], postgresql_where=sa.text("status <> 'done'"))
     op.create_index("ix_task_wake", "task", ["wake_at"], postgresql_where=sa.text("wake_at IS NOT NULL"))
     op.create_index("ix_task_in_hand", "task", ["life"], postgresql_where=sa.text("life IS NOT NULL"))
     op.create_table(

@@ -1,25 +1,16 @@
-"""The composition: the only place that knows everything, read top to bottom.
+"""The process that asks the providers, put together.
 
-Each process builds the container and asks it for the part it runs. To add a provider: write its module beside the
-others and put it into `task_providers`.
+To add a provider: write its module beside the others, and put it into `task_providers` with its policy.
 """
 
 import random
-import time
 from datetime import timedelta
 
-from dependency_injector import containers
-from dependency_injector.providers import Dict, Factory, List, Singleton
-from sqlalchemy.ext.asyncio import create_async_engine
+from dependency_injector.providers import Dict, Factory, Singleton
 
-from gonets.adapters.http import health
-from gonets.adapters.http import tasks as task_routes
-from gonets.adapters.http.app import create_app
-from gonets.adapters.postgres.leader import PostgresLeader
 from gonets.adapters.postgres.lifeline import PostgresLifeline
 from gonets.adapters.postgres.pool import Pool
-from gonets.adapters.postgres.queries import PostgresTaskQueries
-from gonets.adapters.postgres.tasks import PostgresTaskIntake, PostgresTasks, PostgresTaskWakes, new_token
+from gonets.adapters.postgres.tasks import PostgresTasks, new_token
 from gonets.adapters.providers.dadata import Dadata
 from gonets.adapters.providers.transport import HttpTransport
 from gonets.adapters.providers.yandexgpt import YandexGPT
@@ -27,11 +18,10 @@ from gonets.adapters.rabbitmq.announcements import RabbitAnnouncements
 from gonets.adapters.rabbitmq.consumer import TaskConsumer
 from gonets.adapters.rabbitmq.outcomes import DeadLetters
 from gonets.adapters.rabbitmq.publisher import Publisher
-from gonets.adapters.rabbitmq.replies import RabbitReplyInbox
-from gonets.core.tasks.liveness import Watch
+from gonets.bootstrap.shared import Shared
 from gonets.core.tasks.model import TaskType
 from gonets.core.tasks.retry import RetryPolicy
-from gonets.core.tasks.use_cases import ReadTasks, RunTask, SubmitTask, TakeTask, TellTask, WakeTasks
+from gonets.core.tasks.use_cases import RunTask, TakeTask, TellTask
 from gonets.settings import Settings
 
 
@@ -44,42 +34,6 @@ def _policy(settings: Settings, *, repeat_unknown: bool) -> RetryPolicy:
     )
 
 
-class Shared(containers.DeclarativeContainer):
-    """What every process has."""
-
-    settings = Singleton(Settings)
-    database = settings.provided.database
-    rabbit = settings.provided.rabbit
-
-
-class ApiContainer(Shared):
-    """The REST door."""
-
-    config = Shared.settings.provided.api
-    pool = Singleton(
-        Pool, Shared.database.dsn, size=config.database_connections, timeout=config.database_timeout
-    )
-    engine = Singleton(
-        create_async_engine,
-        Shared.database.url,
-        pool_pre_ping=True,
-        pool_size=2,
-        pool_timeout=config.database_timeout,
-        connect_args=Dict(timeout=config.database_timeout, command_timeout=5.0),
-    )
-    publisher = Singleton(Publisher, Shared.rabbit.url, timeout=0.9)
-    inbox = Singleton(RabbitReplyInbox, Shared.rabbit.url)
-
-    submit = Singleton(SubmitTask, Singleton(PostgresTaskIntake, pool), Singleton(RabbitAnnouncements, publisher), inbox)
-    read = Singleton(ReadTasks, Singleton(PostgresTaskQueries, engine))
-    app = Singleton(
-        create_app,
-        routers=List(Singleton(task_routes.router, submit, read, config.wait)),
-        health=Singleton(health.router, Dict(database=pool.provided.check, broker=inbox.provided.check)),
-        documentation=Shared.settings.provided.is_development,
-    )
-
-
 class WorkerContainer(Shared):
     """The process that asks the providers."""
 
@@ -87,9 +41,7 @@ class WorkerContainer(Shared):
     dadata = Shared.settings.provided.dadata
     gpt = Shared.settings.provided.yandexgpt
 
-    pool = Singleton(
-        Pool, Shared.database.dsn, size=config.database_connections, timeout=config.database_timeout
-    )
+    pool = Singleton(Pool, Shared.database.dsn, size=config.database_connections, timeout=config.database_timeout)
     lazy_pool = Singleton(Pool, Shared.database.dsn, size=2, timeout=config.database_timeout, lazy_commit=True)
     lifeline = Singleton(PostgresLifeline, pool)
     tasks = Singleton(PostgresTasks, pool, lazy_pool, lifeline)
@@ -147,20 +99,4 @@ class WorkerContainer(Shared):
         Singleton(DeadLetters, publisher),
         concurrency=config.concurrency,
         new_token=new_token,
-    )
-
-
-class SchedulerContainer(Shared):
-    """The process that wakes what is due."""
-
-    config = Shared.settings.provided.scheduler
-    pool = Singleton(Pool, Shared.database.dsn, size=2, timeout=5.0)
-    leader = Singleton(PostgresLeader, Shared.database.dsn)
-    publisher = Singleton(Publisher, Shared.rabbit.url, timeout=5.0)
-    wake = Singleton(
-        WakeTasks,
-        Singleton(PostgresTaskWakes, pool),
-        Singleton(RabbitAnnouncements, publisher),
-        Singleton(Watch, silence=config.dead_after, gap=3.0),
-        time.monotonic,
     )
