@@ -63,12 +63,13 @@ class Rabbit(_Group, env_prefix="RABBITMQ_"):
     web_port: Port = 15672
     user: str = "guest"
     password: SecretStr = SecretStr("guest")
+    vhost: str = "/"
 
     @property
     def url(self) -> str:
         # A connection that went silent is noticed within a few heartbeats of 5 s.
         credentials = f"{quote(self.user, safe='')}:{quote(self.password.get_secret_value(), safe='')}"
-        return f"amqp://{credentials}@{self.host}:{self.amqp_port}/?heartbeat=5"
+        return f"amqp://{credentials}@{self.host}:{self.amqp_port}/{quote(self.vhost, safe='')}?heartbeat=5"
 
 
 class Api(_Group, env_prefix="API_"):

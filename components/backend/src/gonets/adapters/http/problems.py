@@ -125,6 +125,6 @@ async def _on_http_error(_: Request, error: Exception) -> JSONResponse:
     return problem(status, category, str(error.detail), headers=error.headers or {})
 
 
-async def _on_bug(_: Request, error: Exception) -> JSONResponse:
+async def _on_bug(_: Request, __: Exception) -> JSONResponse:
     # Starlette raises it again for the log, after this answer.
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "an error of ours; it is in the log")

@@ -1,1 +1,1 @@
-"""PostgreSQL: the truth. SQLAlchemy Core owns tables, migrations and the reading side; asyncpg carries the hot writes."""
+"""PostgreSQL: the truth. SQLAlchemy Core owns tables, migrations and reading; asyncpg carries the hot writes."""

@@ -53,7 +53,7 @@ class TaskConsumer:
         )
 
     async def stop(self, graceful_timeout: float) -> None:
-        """Stops taking: what is not taken yet goes back to the queue. Then waits for what is run, up to the deadline."""
+        """Stops taking: what is not taken yet goes back to the queue. What is run may end before the deadline."""
         if self._link:
             self._link.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -16,8 +16,8 @@ class Batcher(Generic[Item, Result]):
     """Collects items and flushes them together. No timer: idle, it flushes at once; busy, it gathers meanwhile.
 
     `flush` gets 1 to `most` items and returns one result per item, in order; of items with one key only one is in any
-    flush under way, the others wait. It must be safe to repeat: when a batch fails on its content (not with one of `shared_errors`), its items are flushed one by one, so
-    that a poisoned item fails alone.
+    flush under way, the others wait. It must be safe to repeat: when a batch fails on its content (not with one of
+    `shared_errors`), its items are flushed one by one, so that a poisoned item fails alone.
     """
 
     def __init__(

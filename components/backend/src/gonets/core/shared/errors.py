@@ -54,6 +54,6 @@ class Conflict(GonetsError):
 
 
 class Unavailable(GonetsError):
-    """The database or the broker cannot do it now, or did not say whether it did: only idempotent steps are repeated."""
+    """The database or the broker cannot do it now, or did not say if it did: only idempotent steps are repeated."""
 
     category = Category.UNAVAILABLE
