@@ -6,8 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gonets import settings
 from pydantic import SecretStr
+
+from gonets import settings
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
@@ -43,7 +44,9 @@ def test_the_shown_values_are_the_defaults():
             default = default.get_secret_value()
         if isinstance(default, bool):
             default = str(default).lower()
-        assert shown == str(default).removesuffix(".0"), variable
+        if isinstance(default, float):
+            default = f"{default:g}"
+        assert shown == str(default), variable
 
 
 def test_every_variable_is_explained():

@@ -148,6 +148,11 @@ class RunTask:
             answer = await self.providers[task.task_type].ask(task.data)
         except ProviderError as error:
             end = await self._settle(claim, error)
+        except Exception as bug:
+            # An adapter's mistake must not leave the task in hand for ever; nobody knows whether the call was made.
+            log.exception("a provider's adapter broke", extra={"task_id": task.task_id})
+            reason = f"an error of ours while the provider was asked: {type(bug).__name__}"
+            end = await self._settle(claim, ProviderError(Category.OUTCOME_UNKNOWN, reason))
         else:
             end = await self._keep(claim, answer)
         if end is None:
