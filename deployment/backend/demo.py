@@ -30,7 +30,7 @@ PATIENCE = 60.0
 BY_REST = [
     ("A phone number", "phone", "раб 846)231.60.14 *139"),
     ("An e-mail address", "email", "serega@yandex/ru"),
-    ("A text with mistakes", "gpt", "Ламинат подойдет для укладке на кухне, он не боиться влаги."),
+    ("A text with mistakes", "gpt", "Превет! Моя карова даёт малако."),
 ]
 BY_QUEUE = ("phone", "8 (916) 823-34-54")
 
