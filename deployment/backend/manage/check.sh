@@ -39,7 +39,9 @@ check "ruff: lint" ruff check . "$ROOT/deployment"
 check "ruff: format" ruff format --check . "$ROOT/deployment"
 check "mypy --strict: the service" mypy --strict
 check "mypy --strict: the deployment" mypy --strict --config-file= "$NATIVE" "$BACKEND/demo.py"
+check "mypy --strict: the tools" mypy --strict --config-file= tools
 check "import-linter: the architecture" lint-imports
+check "docs/reference: up to date" python tools/generate_docs.py --check
 check "hadolint: Dockerfile" hadolint --config "$ROOT/.hadolint.yaml" "$BACKEND/Dockerfile"
 check "shellcheck: scripts" shellcheck -x -P "$MANAGE" "$MANAGE"/*.sh "$ROOT/.ci/run"
 check_compose

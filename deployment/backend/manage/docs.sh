@@ -9,4 +9,4 @@ if [ "${1:-}" = --help ]; then usage && exit; fi
 
 ensure_venv
 cd "$ROOT"
-"$VENV/bin/python" -m gonets.entrypoints.docs "$@"
+"$VENV/bin/python" components/backend/tools/generate_docs.py "$@"
