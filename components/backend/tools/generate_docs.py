@@ -68,7 +68,7 @@ def _postman_request(document: dict[str, Any], path: str, method: str, operation
         if parameter["in"] == "query"
     ]
     variables = [{"key": parameter["name"], "value": "1"} for parameter in parameters if parameter["in"] == "path"]
-    url = {"raw": "{{base_url}}/" + "/".join(segments), "host": ["{{base_url}}"], "path": segments}
+    url: dict[str, Any] = {"raw": "{{base_url}}/" + "/".join(segments), "host": ["{{base_url}}"], "path": segments}
     request: dict[str, Any] = {"method": method.upper(), "url": url, "description": operation.get("description", "")}
     if query:
         url["query"] = query
