@@ -102,20 +102,12 @@ mode() { cat "$RUN/mode" 2>/dev/null || printf native; }
 
 native() { "$VENV/bin/python" "$NATIVE/stack.py" "$@"; }
 
-# servers DIRECTORY start|remove: private PostgreSQL and RabbitMQ under it.
+# servers DIRECTORY ACTION: private PostgreSQL and RabbitMQ under it.
 servers() { "$VENV/bin/python" "$NATIVE/servers.py" "$2" --dir "$1"; }
 
 remove_servers() {
     servers "$1" remove || true
     rm -rf "$1"
-}
-
-# A run that was killed could not clean up: the next one does.
-remove_abandoned() {
-    local directory
-    for directory in "$RUN"/private-*; do
-        if [ -d "$directory" ] && ! kill -0 "${directory##*-}" 2>/dev/null; then remove_servers "$directory"; fi
-    done
 }
 
 # Private servers on free ports until this script ends, the variables exported; or the ones the environment names.
@@ -125,7 +117,8 @@ with_servers() {
         return
     fi
     [ -z "${DATABASE_HOST:-}${RABBITMQ_HOST:-}" ] || die "set both DATABASE_HOST and RABBITMQ_HOST, or neither"
-    remove_abandoned
+    # A run that was killed could not clean up: the next one does.
+    servers "$RUN" remove-abandoned
     say "starting PostgreSQL and RabbitMQ on free ports"
     local variables
     SERVERS="$RUN/private-$$"

@@ -3,6 +3,7 @@
 
     python servers.py start --dir DIR [--database-port N] [--amqp-port N] [--web-port N]   prints `export …` lines
     python servers.py stop --dir DIR
+    python servers.py remove --dir DIR
     python servers.py status --dir DIR
 
 Standard library only: it runs before a virtual environment exists. Many pairs can live on one machine; nothing of
@@ -482,24 +483,38 @@ def start_pair(directory: Path, database_port: int, amqp_port: int, web_port: in
         postgres = PrivatePostgres(directory / "postgres", ports[0])
         rabbit = PrivateRabbit(directory / "rabbitmq", ports[1], ports[2])
     packages.ensure()
+    directory.mkdir(parents=True, exist_ok=True)
+    description.write_text(json.dumps(describe(postgres, rabbit), indent=2) + "\n")
     for server in (postgres, rabbit):
         server.prepare()
-    description.write_text(json.dumps(describe(postgres, rabbit), indent=2) + "\n")
     rabbit.start(wait=False)  # it takes longest
     postgres.start()
     rabbit.wait_ready()
     return description
 
 
+def remove_abandoned(directory: Path) -> None:
+    """Removes the servers of runs that were killed: `directory/private-PID`, where no such process lives any more."""
+    for pair in directory.glob("private-*"):
+        if not alive(int(pair.name.removeprefix("private-"))):
+            if (pair / "servers.json").exists():
+                for server in rebuild(pair / "servers.json"):
+                    server.remove()
+            shutil.rmtree(pair, ignore_errors=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("action", choices=["start", "stop", "remove", "status"])
+    parser.add_argument("action", choices=["start", "stop", "remove", "status", "remove-abandoned"])
     parser.add_argument("--dir", type=Path, required=True, help="where data, logs and configuration live")
     parser.add_argument("--database-port", type=int, default=0, help="0, the default, is a free one")
     parser.add_argument("--amqp-port", type=int, default=0)
     parser.add_argument("--web-port", type=int, default=0)
     options = parser.parse_args()
     directory = options.dir.resolve()
+    if options.action == "remove-abandoned":
+        remove_abandoned(directory)
+        return
     if options.action == "start":
         pair = rebuild(start_pair(directory, options.database_port, options.amqp_port, options.web_port))
     else:
