@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 
+from gonets.core.shared.errors import Unavailable
 from gonets.entrypoints.process import configured
 
 
@@ -34,8 +35,17 @@ def _sandbox() -> None:
 
 def _migrate() -> None:
     from gonets.adapters.postgres.migrate import migrate
+    from gonets.adapters.postgres.pool import database_errors
 
-    asyncio.run(migrate(configured().database.dsn))
+    async def once() -> None:
+        async with database_errors():
+            await migrate(settings.database.dsn)
+
+    settings = configured()
+    try:
+        asyncio.run(once())
+    except Unavailable as error:
+        sys.exit(f"cannot migrate: {error.reason} (DATABASE_HOST={settings.database.host})")
 
 
 def _doctor() -> None:

@@ -81,7 +81,12 @@ class Pool:
     async def fetch(self, statement: str, *values: object) -> Sequence[Any]:
         """One statement, one transaction. Raises Unavailable, and Invalid for a value no table can hold."""
         async with database_errors(), self._pool.acquire(timeout=self._timeout) as connection:
-            rows: Sequence[Any] = await connection.fetch(statement, *values)
+            try:
+                rows: Sequence[Any] = await connection.fetch(statement, *values)
+            except TimeoutError:
+                # It may hang on a network that went silent; giving it back would wait for its cancellation there.
+                connection.terminate()
+                raise
             return rows
 
     async def check(self) -> None:
