@@ -1,13 +1,22 @@
 #!/usr/bin/env bash
-# The performance table, measured on this machine with private servers of its own.
+# The performance table, measured on this machine with private servers of its own (docs/performance.md).
 #
-#   bench.sh [options of the benchmark]
+#   bench.sh [options of the benchmark]      for example: bench.sh --quick
+#
+# nginx plays the provider; on Debian and Ubuntu it is installed when it is absent, its own service stays off.
 
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 if [ "${1:-}" = --help ]; then usage && exit; fi
 
+ensure_nginx() {
+    if PATH="$PATH:/usr/sbin:/usr/local/sbin" command -v nginx >/dev/null; then return; fi
+    "$VENV/bin/python" "$NATIVE/packages.py" nginx-light
+    if command -v systemctl >/dev/null; then systemctl disable --quiet nginx 2>/dev/null || true; fi
+}
+
 ensure_venv
+ensure_nginx
 with_servers
 cd "$COMPONENT"
 "$VENV/bin/python" -m benchmarks "$@"
