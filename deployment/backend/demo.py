@@ -147,6 +147,7 @@ async def walk(variables: Variables) -> None:
         port=variables.port("RABBITMQ_AMQP_PORT"),
         login=variables["RABBITMQ_USER"],
         password=variables["RABBITMQ_PASSWORD"],
+        virtualhost=variables["RABBITMQ_VHOST"],
     )
     async with connection:
         queued = {"task_id": first + 4, "task_type": BY_QUEUE[0], "data": BY_QUEUE[1]}

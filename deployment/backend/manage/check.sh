@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every check that needs no server: lint, format, types, architecture, Dockerfile, scripts, Compose files.
+# Every check that needs no server: lint, format, types, architecture, Dockerfile, scripts, Compose files, docs.
 #
 #   check.sh
 #
@@ -45,5 +45,6 @@ check "docs/reference: up to date" python tools/generate_docs.py --check
 check "hadolint: Dockerfile" hadolint --config "$ROOT/.hadolint.yaml" "$BACKEND/Dockerfile"
 check "shellcheck: scripts" shellcheck -x -P "$MANAGE" "$MANAGE"/*.sh "$ROOT/.ci/run"
 check_compose
+check "docs/reference is up to date" python tools/generate_docs.py --check
 
 if [ "$failures" -gt 0 ]; then die "$failures failed"; fi

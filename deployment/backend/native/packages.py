@@ -19,6 +19,9 @@ _POSTGRES_HOMES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebr
 _RABBITMQ_HOMES = ("/usr/lib/rabbitmq/bin", "/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin", "/opt/homebrew/sbin")
 
 
+_SERVICES = {"postgresql": "postgresql", "rabbitmq-server": "rabbitmq-server", "nginx-light": "nginx"}
+
+
 def _version(path: Path) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", str(path))]
 
@@ -54,12 +57,12 @@ def rabbitmq_server() -> Path:
     return found[0] / "rabbitmq-server"
 
 
-def ensure() -> None:
-    """Both servers' programs are there afterwards. Raises ServerError saying what to install where we cannot."""
+def ensure(postgres: bool = True, rabbitmq: bool = True) -> None:
+    """The programs asked for are there afterwards. Raises ServerError saying what to install where we cannot."""
     missing = []
-    if not _candidates(_POSTGRES_HOMES, "initdb"):
+    if postgres and not _candidates(_POSTGRES_HOMES, "initdb"):
         missing.append("postgresql")
-    if not _candidates(_RABBITMQ_HOMES, "rabbitmq-server"):
+    if rabbitmq and not _candidates(_RABBITMQ_HOMES, "rabbitmq-server"):
         missing.append("rabbitmq-server")
     if missing:
         install(missing)
@@ -70,7 +73,7 @@ def install(names: list[str]) -> None:
     wanted = " and ".join(names)
     if not (shutil.which("apt-get") and os.geteuid() == 0):
         how = f"sudo apt-get install {' '.join(names)}" if shutil.which("apt-get") else "your package manager"
-        raise ServerError(f"{wanted} missing: install with {how}, or point DATABASE_HOST and RABBITMQ_HOST elsewhere")
+        raise ServerError(f"{wanted} missing: install with {how}; see deployment/backend/manage/README.md")
     sys.stderr.write(f"installing {wanted} with apt-get (once)\n")
     with _services_stay_off():
         if _apt("install", *names).returncode:
@@ -79,7 +82,7 @@ def install(names: list[str]) -> None:
             if done.returncode:
                 raise ServerError(f"apt-get could not install {wanted}: {done.stderr.strip()[-500:]}")
     if shutil.which("systemctl"):
-        services = [name for name in names if name in {"postgresql", "rabbitmq-server"}]
+        services = [_SERVICES[name] for name in names if name in _SERVICES]
         subprocess.run(["systemctl", "disable", "--quiet", *services], capture_output=True, check=False)
 
 

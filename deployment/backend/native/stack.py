@@ -14,6 +14,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from functools import partial
+from urllib.parse import quote
 
 import packages
 import pgadmin
@@ -50,6 +51,10 @@ class Stack:
         self.own_postgres = variables.is_local("DATABASE_HOST")
         self.own_rabbit = variables.is_local("RABBITMQ_HOST")
         self.own_sandbox = variables.is_local("SANDBOX_HOST")
+
+    @property
+    def virtual_host(self) -> str:
+        return quote(self.variables["RABBITMQ_VHOST"], safe="")
 
     @property
     def servers(self) -> list[PrivateServer]:
@@ -97,6 +102,8 @@ class Stack:
             say("already running; what is down is started again (after a change of .env or code: make restart)")
         for server in self.servers:
             step(server.name, server.ready, server.ready_timeout, server.name, self.supervisor)
+        if self.own_rabbit:
+            self.rabbit.manage("PUT", f"/api/vhosts/{self.virtual_host}")
         self.migrate()
         for name in self.services:
             self.supervisor.start(name)
@@ -119,8 +126,7 @@ class Stack:
             raise ServerError("nothing was started:\n  " + "\n  ".join(wrong))
 
     def launch(self) -> None:
-        if self.servers:
-            packages.ensure()
+        packages.ensure(self.own_postgres, self.own_rabbit)
         for server in self.servers:
             server.prepare()
             server.sweep()
@@ -148,10 +154,14 @@ class Stack:
         if name == "sandbox":
             return all(map(port_is_taken, [self.variables.port(f"SANDBOX_{kind}_PORT") for kind in ("HTTP", "GRPC")]))
         if name == "worker" and self.own_rabbit:
-            with contextlib.suppress(OSError):
-                return int(self.rabbit.manage("GET", f"/api/queues/%2F/{TASK_QUEUE}").get("consumers", 0)) >= WORKERS
-            return False
+            return self.consumers() >= WORKERS
         return True
+
+    def consumers(self) -> int:
+        with contextlib.suppress(OSError):
+            queue = self.rabbit.manage("GET", f"/api/queues/{self.virtual_host}/{TASK_QUEUE}")
+            return int(queue.get("consumers", 0))
+        return 0
 
     def down(self) -> None:
         """Nothing that was started here is alive afterwards, even if supervisord was killed before."""

@@ -24,6 +24,7 @@ DEFAULTS = {
     "RABBITMQ_WEB_PORT": "15672",
     "RABBITMQ_USER": "guest",
     "RABBITMQ_PASSWORD": "guest",
+    "RABBITMQ_VHOST": "/",
     "API_PORT": "9000",
     "SANDBOX_HOST": "localhost",
     "SANDBOX_HTTP_PORT": "9090",
