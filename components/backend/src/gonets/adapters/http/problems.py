@@ -9,11 +9,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from gonets.core.shared.errors import Category, GonetsError, Invalid, Unavailable
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = 1  # seconds
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 TOO_LARGE = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 _STATUS: Mapping[Category, HTTPStatus] = {
@@ -106,23 +108,30 @@ def _field(location: Sequence[int | str]) -> str:
 def _reason(detail: Mapping[str, Any]) -> str:
     if detail["type"] == "json_invalid":
         return f"no valid JSON: {detail.get('ctx', {}).get('error', detail['msg'])}"
+    if isinstance(detail["input"], bytes):
+        # The framework's word for a body that it did not even try to read.
+        return "must be sent with Content-Type: application/json"
     return str(detail["msg"]).removeprefix("Value error, ")
 
 
-async def _on_http_error(_: Request, error: Exception) -> JSONResponse:
+async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
     status = HTTPStatus(error.status_code)
-    if status is HTTPStatus.BAD_REQUEST:
-        # The framework's word for a body that is no UTF-8, or nested beyond what a parser follows.
-        reason = "no JSON that can be read: it must be UTF-8, and not deeply nested"
-        return problem(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            Category.INVALID,
-            f"body: {reason}",
-            [FieldError(field="body", reason=reason)],
-        )
+    headers = dict(error.headers or {})
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(sorted(_methods(request)))
     category = Category.NOT_FOUND if status is HTTPStatus.NOT_FOUND else Category.INVALID
-    return problem(status, category, str(error.detail), headers=error.headers or {})
+    return problem(status, category, str(error.detail), headers=headers)
+
+
+def _methods(request: Request) -> set[str]:
+    """All that this path takes; Starlette names those of the first route only."""
+    asked = {method: dict(request.scope) | {"method": method} for method in _METHODS}
+    return {
+        method
+        for method, scope in asked.items()
+        if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+    }
 
 
 async def _on_bug(_: Request, __: Exception) -> JSONResponse:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header, Path, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
+from gonets.adapters.http.bodies import JsonRoute
 from gonets.adapters.http.problems import TOO_LARGE, responses
 from gonets.contract import TaskError, TaskMessage, TaskResult
 from gonets.core.tasks.model import MAX_TASK_ID, TaskRecord, TaskStatus, TaskType
@@ -61,7 +62,7 @@ _TAKEN = {"description": "Taken; the end will come later", "headers": _LOCATION,
 
 def router(submit: SubmitTask, read: ReadTasks, wait: timedelta) -> APIRouter:
     """`wait`: how long a client is kept waiting for the end of its task."""
-    tasks = APIRouter(prefix="/tasks", tags=["tasks"])
+    tasks = APIRouter(prefix="/tasks", tags=["tasks"], route_class=JsonRoute)
 
     @tasks.post(
         "",

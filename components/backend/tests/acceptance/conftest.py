@@ -1,0 +1,103 @@
+"""A running stack for each test process, and installations of their own for tests that break things."""
+
+import contextlib
+import dataclasses
+import itertools
+import random
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from acceptance.clients import Queues, SandboxControl, queues_of
+from acceptance.stack import Installation, Stack
+
+_installations: list[Installation] = []
+_ids = itertools.count(random.SystemRandom().randrange(1, 2**40) * 1000)
+
+
+@contextlib.contextmanager
+def _installed(servers: Any, logs: Path) -> Iterator[Installation]:
+    installation = Installation(servers, logs)
+    _installations.append(installation)
+    try:
+        yield installation
+    finally:
+        installation.stop()
+        _installations.remove(installation)
+
+
+@pytest.fixture(scope="session")
+def stack(servers: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """api, two workers, scheduler and sandbox, shared by the tests of this process."""
+    with _installed(servers, tmp_path_factory.mktemp("stack")) as installation:
+        yield Stack.start(installation)
+
+
+@pytest.fixture
+async def installation(servers: Any, tmp_path: Path) -> AsyncIterator[Installation]:
+    """A database and a virtual host of the test's own; nothing runs on them yet."""
+    mark = f"test_{uuid.uuid4().hex[:12]}"
+    own = dataclasses.replace(
+        servers,
+        database=servers.database.model_copy(update={"name": mark}),
+        rabbit=servers.rabbit.model_copy(update={"vhost": mark}),
+    )
+    with _installed(own, tmp_path) as installation:
+        installation.prepare()
+        yield installation
+    installation.remove()
+    connection = await asyncpg.connect(servers.database.dsn)
+    await connection.execute(f'DROP DATABASE "{mark}" WITH (FORCE)')
+    await connection.close()
+
+
+@pytest.fixture
+def new_id() -> Callable[[], int]:
+    """Task ids that no other test uses."""
+    return lambda: next(_ids)
+
+
+@pytest.fixture
+async def queues(stack: Stack) -> AsyncIterator[Queues]:
+    async with queues_of(stack.installation.servers) as found:
+        yield found
+
+
+@pytest.fixture
+async def api(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=stack.api.url, timeout=60) as client:
+        yield client
+
+
+@pytest.fixture
+async def sandbox(stack: Stack) -> AsyncIterator[SandboxControl]:
+    """Without faults and with an empty journal, before the test and after it."""
+    async with httpx.AsyncClient(base_url=stack.installation.sandbox_url, timeout=20) as client:
+        control = SandboxControl(client)
+        await control.reset()
+        yield control
+        await control.reset()
+
+
+@pytest.fixture
+async def db(stack: Stack) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(stack.installation.servers.database.dsn)
+    yield connection
+    await connection.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """A test that fails shows the ends of the logs."""
+    report = yield
+    if report.failed:
+        for installation in _installations:
+            for process in installation.processes:
+                if text := process.log:
+                    report.sections.append((f"log of {process.name}", text[-4000:]))
+    return report

@@ -1,0 +1,72 @@
+"""A TCP proxy that can go away and come back: an outage for one process, while the server itself serves all others."""
+
+import asyncio
+import contextlib
+from types import TracebackType
+
+
+class Proxy:
+    """Listens on a free port of the loopback from `async with` on, and leads to `host:port`."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = host, port
+        self._server: asyncio.Server | None = None
+        self._streams: set[asyncio.StreamWriter] = set()
+        self._open = asyncio.Event()
+        self._open.set()
+        self.port = 0
+
+    async def __aenter__(self) -> "Proxy":
+        await self.restore()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        self._open.set()
+        await self.cut()
+
+    async def cut(self) -> None:
+        """Every connection is reset, and new ones are refused."""
+        if self._server:
+            self._server.close()
+            self._server = None
+        for stream in self._streams.copy():
+            stream.transport.abort()
+
+    async def restore(self) -> None:
+        """As before, on the same port."""
+        self._open.set()
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def freeze(self) -> None:
+        """Connections stay, and new ones are taken, but no byte passes: a network that swallows everything."""
+        self._open.clear()
+
+    def thaw(self) -> None:
+        self._open.set()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._streams.add(writer)
+        try:
+            await self._open.wait()
+            far_reader, far_writer = await asyncio.open_connection(*self._target)
+            self._streams.add(far_writer)
+            try:
+                await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
+            finally:
+                far_writer.transport.abort()
+                self._streams.discard(far_writer)
+        except OSError:
+            pass  # the server behind is away itself
+        finally:
+            writer.transport.abort()
+            self._streams.discard(writer)
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                await self._open.wait()
+                writer.write(data)
+                await writer.drain()
+        with contextlib.suppress(OSError, RuntimeError):
+            writer.write_eof()
