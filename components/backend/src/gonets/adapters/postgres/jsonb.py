@@ -1,4 +1,4 @@
-"""JSON that PostgreSQL can hold: jsonb refuses U+0000, and UTF-8 has no lone surrogates."""
+"""JSON and text that PostgreSQL can hold: it refuses U+0000, and UTF-8 has no lone surrogates."""
 
 import json
 
@@ -28,11 +28,16 @@ def _has_surrogates(text: str) -> bool:
     return False
 
 
+def storable(text: str) -> str:
+    """The text, as PostgreSQL can hold it."""
+    return text.replace("\0", _REPLACEMENT).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def _storable(value: JSON) -> JSON:
     if isinstance(value, str):
-        return value.replace("\0", _REPLACEMENT).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return storable(value)
     if isinstance(value, list):
         return [_storable(item) for item in value]
     if isinstance(value, dict):
-        return {str(_storable(key)): _storable(item) for key, item in value.items()}
+        return {storable(key): _storable(item) for key, item in value.items()}
     return value

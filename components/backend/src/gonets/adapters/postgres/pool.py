@@ -15,6 +15,7 @@ AWAY: tuple[type[BaseException], ...] = (
     TimeoutError,
     asyncio.TimeoutError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a session that the server ended while it was idle, not yet closed on our side
     asyncpg.PostgresConnectionError,  # class 08
     asyncpg.OperatorInterventionError,  # class 57: shutdown, starting up, cancelled
     asyncpg.InsufficientResourcesError,  # class 53: disk full, too many connections
@@ -24,6 +25,13 @@ AWAY: tuple[type[BaseException], ...] = (
     asyncpg.UndefinedTableError,  # nor its tables
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.ReadOnlySQLTransactionError,  # a replica about to be promoted
+)
+
+
+# It was not done and never will be, for what the value holds.
+INVALID = (
+    asyncpg.DataError,  # class 22
+    asyncpg.ProgramLimitExceededError,  # class 54: nested too deeply, too long
 )
 
 
@@ -41,7 +49,7 @@ async def database_errors() -> AsyncIterator[None]:
         yield
     except AWAY as error:
         raise Unavailable(f"the database is away: {words(error)}") from error
-    except asyncpg.DataError as error:
+    except INVALID as error:
         raise Invalid("data", words(error)) from error
 
 

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Select, select, tuple_
@@ -55,7 +55,9 @@ class PostgresTaskQueries:
         if task_type:
             query = query.where(task.c.task_type == task_type.value)
         if cursor:
-            query = query.where(tuple_(task.c.created_at, task.c.task_id) < tuple_(*_from_cursor(cursor)))
+            columns = [task.c.created_at, task.c.task_id]
+            place = tuple_(*_from_cursor(cursor), types=[column.type for column in columns])
+            query = query.where(tuple_(*columns) < place)
         rows = await self._rows(query)
         more = len(rows) > limit
         return TaskPage([_from_row(row) for row in rows[:limit]], _to_cursor(rows[limit - 1]) if more else None)
@@ -96,8 +98,8 @@ def _from_cursor(cursor: str) -> tuple[datetime, int]:
     try:
         created_at, _, task_id = base64.urlsafe_b64decode(cursor.encode("ascii")).decode().partition(" ")
         place = datetime.fromisoformat(created_at), int(task_id)
-    except (ValueError, UnicodeError, binascii.Error):
-        place = None
-    if place is None or place[0].tzinfo is None or not 0 < place[1] < 2**63:
-        raise Invalid("cursor", "must be a next_cursor of an earlier answer, unchanged")
-    return place
+        if place[0].tzinfo is not None and 0 < place[1] < 2**63:
+            return place[0].astimezone(UTC), place[1]
+    except (ValueError, OverflowError, UnicodeError, binascii.Error):
+        pass
+    raise Invalid("cursor", "must be a next_cursor of an earlier answer, unchanged")

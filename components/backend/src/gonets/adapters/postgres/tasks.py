@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple, TypeVar
 
-from gonets.adapters.postgres.jsonb import to_jsonb
+from gonets.adapters.postgres.jsonb import storable, to_jsonb
 from gonets.adapters.postgres.lifeline import PostgresLifeline
 from gonets.adapters.postgres.pool import Pool
 from gonets.core.shared.batching import Batcher, Flush
@@ -69,7 +69,7 @@ WITH input AS (
 SELECT r.task_id, r.task_type = i.task_type AND r.data = i.data AS same, r.new,
        r.status = 'processing' AND r.claim_token = i.token AS mine,
        r.status IN ('answered', 'done', 'failed') AS ended,
-       r.attempts, r.result_id, r.error_category, r.error_reason, r.waiters
+       r.life, r.attempts, r.result_id, r.error_category, r.error_reason, r.waiters
 FROM recorded r JOIN input i USING (task_id)
 """  # noqa: S608 - only a constant is inserted
 
@@ -202,8 +202,9 @@ class PostgresTaskIntake:
         self._batcher = _batcher(self._flush)
 
     async def submit(self, task: Task, waiter: Waiter | None) -> Pending | Finished | Conflicting:
-        row = await self._batcher.add(_Delivery(task, waiter, None))
-        return _known(row, None)
+        known = _known(await self._batcher.add(_Delivery(task, waiter, None)), None)
+        # Those who wait are told by the worker; the door tells only who asked.
+        return Finished(known.task_id, known.outcome) if isinstance(known, Finished) else known
 
     async def _flush(self, deliveries: Sequence[_Delivery]) -> Sequence[Any]:
         return await _record(self._pool, deliveries, None)
@@ -226,14 +227,14 @@ class PostgresTasks:
         self._told: Batcher[int, None] = Batcher(self._flush_told, shared_errors=(Unavailable,))
 
     async def claim(self, task: Task, waiter: Waiter | None, token: int) -> Claimed | Pending | Finished | Conflicting:
-        life, row = await self._claims.add(_Delivery(task, waiter, token))
+        row = await self._claims.add(_Delivery(task, waiter, token))
         if row["same"] and row["mine"]:
-            return Claimed(task, token, life, row["attempts"])
+            # The row's life: a claim of an earlier life, repeated in a new one, must not pass for a claim of the new.
+            return Claimed(task, token, row["life"], row["attempts"])
         return _known(row, waiter)
 
-    async def _flush_claims(self, deliveries: Sequence[_Delivery]) -> Sequence[tuple[int, Any]]:
-        life = self._lifeline.life
-        return [(life, row) for row in await _record(self._pool, deliveries, life)]
+    async def _flush_claims(self, deliveries: Sequence[_Delivery]) -> Sequence[Any]:
+        return await _record(self._pool, deliveries, self._lifeline.life)
 
     async def answer(self, claim: Claimed, data: JSON) -> Finished | None:
         return await self._answers.add(_Answer(claim, to_jsonb(data)))
@@ -341,7 +342,7 @@ def _outcome(row: Any) -> int | Failure:
 
 
 def _try(claim: Claimed, failure: Failure) -> tuple[int, int, str, str]:
-    return claim.task.task_id, claim.token, failure.category.value, failure.reason.replace("\0", "�")
+    return claim.task.task_id, claim.token, failure.category.value, storable(failure.reason)
 
 
 def _waiters_to_row(waiter: Waiter | None) -> str:
