@@ -8,6 +8,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    Interval,
     MetaData,
     SmallInteger,
     Table,
@@ -69,4 +70,34 @@ worker_life = Table(
     Column("beats", BigInteger, nullable=False, server_default="0", comment="Grows by one with each heartbeat"),
     Column("born_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
     Column("beat_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+)
+
+provider = Table(
+    "provider",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column(
+        "next_slot_at",
+        DateTime(timezone=True),
+        nullable=False,
+        server_default=func.clock_timestamp(),
+        comment="The first moment that is not reserved",
+    ),
+    Column("permits", JSONB, nullable=False, server_default="{}", comment="Calls in flight, by worker_life"),
+    Column("line_at", DateTime(timezone=True), comment="Until when tasks set aside are lined up"),
+    Column(
+        "circuit_opened",
+        Integer,
+        nullable=False,
+        server_default="0",
+        comment="Pauses in a row; 0: the circuit is closed",
+    ),
+    Column("circuit_since", DateTime(timezone=True)),
+    Column("circuit_until", DateTime(timezone=True)),
+    Column("circuit_pause", Interval),
+    Column("circuit_category", Text),
+    Column("circuit_reason", Text),
+    Column("probe_until", DateTime(timezone=True), comment="While somebody probes"),
+    # A few rows that change many times a second: they stay in their page.
+    postgresql_with={"fillfactor": 10},
 )

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
 
+from gonets.core.tasks.circuit import Circuit, Open
 from gonets.core.tasks.model import (
     JSON,
     Claimed,
@@ -150,3 +151,37 @@ class Lifeline(Protocol):
 
     async def holds(self, claim: Claimed) -> bool:
         """Waits until the heartbeat is fresh; True if the claim hangs on this life. False: it was given away."""
+
+
+class Budget(Protocol):
+    """What all workers together may ask of one provider. Raises Unavailable while the database is away."""
+
+    async def slots(self, wanted: int, within: timedelta) -> Sequence[timedelta]:
+        """Reserves up to `wanted` moments, spaced by the provider's rate, each less than `within` from now, the nearest
+        first; none where the next free one is farther. A moment MUST be given to one caller only."""
+
+    async def permits(self, wanted: int) -> int:
+        """Takes up to `wanted` permits for calls in flight; they are lost with this worker's life. 0: all are taken."""
+
+    async def give_back(self, permits: int) -> None:
+        """Permits that are no longer used."""
+
+    async def place_in_line(self, waiting: int, not_before: timedelta) -> Sequence[timedelta]:
+        """For each of so many tasks that cannot be run now: how long to set it aside, so that they do not all come
+        back at one moment, in the order in which they asked."""
+
+
+class Circuits(Protocol):
+    """The circuit of each provider, shared by all workers. Raises Unavailable while the database is away."""
+
+    async def read(self) -> Mapping[str, Circuit]: ...
+
+    async def open(self, provider: str, opening: Open, opened: int) -> None:
+        """Opens it, or opens it again: `opened` is the number of pauses in a row, this one included."""
+
+    async def probe(self, provider: str, lasting: timedelta) -> bool:
+        """True for one caller when the pause is over: it may ask the provider once, and MUST then open or close. A
+        probe that says nothing for `lasting` is given to another."""
+
+    async def close(self, provider: str) -> None:
+        """The provider answers again."""

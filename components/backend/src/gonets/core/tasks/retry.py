@@ -39,6 +39,9 @@ class GiveUp:
 
 RetryDecision = Park | GiveUp
 
+LONGEST_WAIT = timedelta(days=1)
+"""No provider puts a task off for longer, whatever it asks for."""
+
 _PASSING = frozenset({Category.UNAVAILABLE, Category.QUOTA_EXHAUSTED, Category.OUTCOME_UNKNOWN})
 
 
@@ -51,9 +54,10 @@ def decide(error: ProviderError, attempts: int, policy: RetryPolicy, random: Cal
         return GiveUp(failure)
     if attempts >= policy.max_attempts:
         return GiveUp(Failure(error.category, f"{error.reason} (gave up after {attempts} attempts)"))
-    # The exponent is bounded so that no number of attempts overflows the multiplication.
-    delay = min(policy.first_delay * 2 ** min(attempts - 1, 32), policy.longest_delay)
+    # In seconds, as floats, for no number of attempts to overflow.
+    seconds = policy.first_delay.total_seconds() * 2.0 ** min(attempts - 1, 64)
+    delay = timedelta(seconds=min(seconds, policy.longest_delay.total_seconds()))
     delay *= 1 - random() / 2
-    if error.retry_after is not None:
-        delay = max(delay, timedelta(seconds=error.retry_after))
+    if error.retry_after is not None and error.retry_after > 0:
+        delay = max(delay, timedelta(seconds=min(error.retry_after, LONGEST_WAIT.total_seconds())))
     return Park(delay, failure)
