@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gonets.core.shared.errors import Category
@@ -80,6 +80,7 @@ def test_nonsense_of_a_provider_is_as_good_as_nothing():
     assert _decide(Category.QUOTA_EXHAUSTED, retry_after=float("nan")).delay == timedelta(seconds=1)
 
 
+@settings(deadline=None)
 @given(
     category=st.sampled_from(Category),
     attempts=st.integers(min_value=1, max_value=10**9),
@@ -103,6 +104,7 @@ def test_every_decision_is_bounded(category, attempts, first, longest, random, r
         assert min(first, longest) / 2 - timedelta(microseconds=1) <= decision.delay <= longest
 
 
+@settings(deadline=None)
 @given(attempts=st.integers(min_value=1, max_value=40), random=st.floats(min_value=0, max_value=1))
 def test_the_delays_never_shrink_with_the_attempts(attempts, random):
     policy = RetryPolicy(max_attempts=100)
