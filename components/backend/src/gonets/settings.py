@@ -96,6 +96,16 @@ class Worker(_Group, env_prefix="WORKER_"):
     max_attempts: Annotated[int, Field(ge=1)] = 5
     first_delay: Seconds = 1
     longest_delay: Seconds = 300
+    max_age: Seconds = 86_400
+
+
+class Circuit(_Group, env_prefix="CIRCUIT_"):
+    """When to leave a provider in peace, and for how long. Seconds."""
+
+    failures: Annotated[int, Field(ge=1)] = 10
+    first_pause: Seconds = 1
+    longest_pause: Seconds = 15
+    operator_pause: Seconds = 60
 
 
 class Scheduler(_Group, env_prefix="SCHEDULER_"):
@@ -130,6 +140,8 @@ class Dadata(_Group, env_prefix="DADATA_"):
     phone_api_url: HttpUrl = "https://cleaner.dadata.ru/api/v1/clean/phone"
     email_api_url: HttpUrl = "https://cleaner.dadata.ru/api/v1/clean/email"
     timeout: Seconds = 10
+    rate: Annotated[float, Field(ge=0)] = 20
+    max_in_flight: Annotated[int, Field(ge=0)] = 0
     repeat_unknown: bool = True
 
 
@@ -156,7 +168,8 @@ class YandexGPT(_Group, env_prefix="YANDEXGPT_"):
     temperature: Annotated[float, Field(ge=0, le=1)] = 0.3
     max_tokens: Annotated[int, Field(ge=1)] = 2000
     timeout: Seconds = 60
-    max_in_flight: Annotated[int, Field(ge=1)] = 10
+    rate: Annotated[float, Field(ge=0)] = 0
+    max_in_flight: Annotated[int, Field(ge=0)] = 10
     repeat_unknown: bool = True
 
 
@@ -169,6 +182,7 @@ class Settings(_Group):
     rabbit: Rabbit = Field(default_factory=Rabbit)
     api: Api = Field(default_factory=Api)
     worker: Worker = Field(default_factory=Worker)
+    circuit: Circuit = Field(default_factory=Circuit)
     scheduler: Scheduler = Field(default_factory=Scheduler)
     sandbox: Sandbox = Field(default_factory=Sandbox)
     dadata: Dadata = Field(default_factory=Dadata)
@@ -209,7 +223,7 @@ class Settings(_Group):
 
 def load() -> Settings:
     """Reads everything. Raises SettingsError with a line per variable that is wrong."""
-    groups = (Database, Rabbit, Api, Worker, Scheduler, Sandbox, Dadata, YandexGPT)
+    groups = (Database, Rabbit, Api, Worker, Circuit, Scheduler, Sandbox, Dadata, YandexGPT)
     # Settings last, for it would only stop at the first group that is wrong.
     lines = [line for group in groups for line in _check(group)] or _check(Settings)
     if lines:

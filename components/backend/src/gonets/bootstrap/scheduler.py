@@ -6,7 +6,7 @@ from dependency_injector.providers import Singleton
 
 from gonets.adapters.postgres.leader import PostgresLeader
 from gonets.adapters.postgres.pool import Pool
-from gonets.adapters.postgres.tasks import PostgresTaskWakes
+from gonets.adapters.postgres.wakes import PostgresTaskWakes
 from gonets.adapters.rabbitmq.announcements import RabbitAnnouncements
 from gonets.adapters.rabbitmq.publisher import Publisher
 from gonets.bootstrap.shared import Shared

@@ -1,15 +1,16 @@
 """The process that asks the providers, put together.
 
-To add a provider: write its module beside the others, and put it into `task_providers` with its policy.
+To add a provider: write its module beside the others, and put it into `task_providers`, with its gate and policy.
 """
 
 import random
 from datetime import timedelta
 
-from dependency_injector.providers import Dict, Factory, Singleton
+from dependency_injector.providers import Dict, Factory, List, Singleton
 
 from gonets.adapters.postgres.lifeline import PostgresLifeline
 from gonets.adapters.postgres.pool import Pool
+from gonets.adapters.postgres.providers import PostgresBudget, PostgresCircuits
 from gonets.adapters.postgres.tasks import PostgresTasks, new_token
 from gonets.adapters.providers.dadata import Dadata
 from gonets.adapters.providers.transport import HttpTransport
@@ -19,10 +20,14 @@ from gonets.adapters.rabbitmq.consumer import TaskConsumer
 from gonets.adapters.rabbitmq.outcomes import DeadLetters
 from gonets.adapters.rabbitmq.publisher import Publisher
 from gonets.bootstrap.shared import Shared
+from gonets.core.tasks.circuit import CircuitPolicy
+from gonets.core.tasks.gate import Gate, Gates
 from gonets.core.tasks.model import TaskType
 from gonets.core.tasks.retry import RetryPolicy
-from gonets.core.tasks.use_cases import RunTask, TakeTask, TellTask
+from gonets.core.tasks.use_cases import RunAlone, RunTask, TakeTask, TellTask
+from gonets.settings import Dadata as DadataSettings
 from gonets.settings import Settings
+from gonets.settings import YandexGPT as YandexGPTSettings
 
 
 def _policy(settings: Settings, *, repeat_unknown: bool) -> RetryPolicy:
@@ -30,7 +35,39 @@ def _policy(settings: Settings, *, repeat_unknown: bool) -> RetryPolicy:
         max_attempts=settings.worker.max_attempts,
         first_delay=timedelta(seconds=settings.worker.first_delay),
         longest_delay=timedelta(seconds=settings.worker.longest_delay),
+        operator_delay=timedelta(seconds=settings.circuit.operator_pause),
+        max_age=timedelta(seconds=settings.worker.max_age),
         repeat_unknown=repeat_unknown,
+    )
+
+
+def _circuit_policy(settings: Settings) -> CircuitPolicy:
+    return CircuitPolicy(
+        failures=settings.circuit.failures,
+        first_pause=timedelta(seconds=settings.circuit.first_pause),
+        longest_pause=timedelta(seconds=settings.circuit.longest_pause),
+        operator_pause=timedelta(seconds=settings.circuit.operator_pause),
+    )
+
+
+def _gate(
+    provider: str,
+    limits: DadataSettings | YandexGPTSettings,
+    pool: Pool,
+    lifeline: PostgresLifeline,
+    circuits: PostgresCircuits,
+    policy: CircuitPolicy,
+    concurrency: int,
+) -> Gate:
+    budget = PostgresBudget(pool, lifeline, provider, rate=limits.rate, in_flight=limits.max_in_flight)
+    return Gate(
+        provider,
+        budget,
+        circuits,
+        policy,
+        rate=limits.rate,
+        in_flight=limits.max_in_flight,
+        most_waiting=max(1, concurrency // 2),
     )
 
 
@@ -77,9 +114,14 @@ class WorkerContainer(Shared):
         temperature=gpt.temperature,
         max_tokens=gpt.max_tokens,
         timeout=gpt.timeout,
-        max_in_flight=gpt.max_in_flight,
     )
     task_providers = Dict({TaskType.PHONE: phone, TaskType.EMAIL: email, TaskType.GPT: yandexgpt})
+    circuits = Singleton(PostgresCircuits, pool)
+    circuit_policy = Singleton(_circuit_policy, Shared.settings)
+    dadata_gate = Singleton(_gate, "dadata", dadata, pool, lifeline, circuits, circuit_policy, config.concurrency)
+    yandexgpt_gate = Singleton(_gate, "yandexgpt", gpt, pool, lifeline, circuits, circuit_policy, config.concurrency)
+    task_gates = Dict({TaskType.PHONE: dadata_gate, TaskType.EMAIL: dadata_gate, TaskType.GPT: yandexgpt_gate})
+    gates = Singleton(Gates, circuits, List(dadata_gate, yandexgpt_gate))
     policies = Dict(
         {
             TaskType.PHONE: Factory(_policy, Shared.settings, repeat_unknown=dadata.repeat_unknown),
@@ -90,12 +132,13 @@ class WorkerContainer(Shared):
 
     tell = Singleton(TellTask, announcements, tasks)
     take = Singleton(TakeTask, tasks, announcements, tell)
-    run = Singleton(RunTask, task_providers, lifeline, tasks, tell, policies, random=random.random)
+    run = Singleton(RunTask, task_providers, task_gates, lifeline, tasks, tell, policies, random=random.random)
     consumer = Singleton(
         TaskConsumer,
         Shared.rabbit.url,
         take,
         run,
+        Singleton(RunAlone, tasks, run),
         Singleton(DeadLetters, publisher),
         concurrency=config.concurrency,
         new_token=new_token,

@@ -1,6 +1,8 @@
 """What every process does at its start and its end."""
 
 import asyncio
+import contextlib
+import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -9,7 +11,10 @@ import uvloop
 
 from gonets import settings
 from gonets.adapters.telemetry import logs
+from gonets.core.shared.errors import Unavailable
 from gonets.settings import Environment, Settings
+
+log = logging.getLogger(__name__)
 
 
 def configured() -> Settings:
@@ -20,6 +25,18 @@ def configured() -> Settings:
         sys.exit(str(error))
     logs.configure(loaded.log_level, as_json=loaded.environment is Environment.PRODUCTION)
     return loaded
+
+
+async def every(seconds: float, action: Callable[[], Awaitable[object]], stop: asyncio.Event) -> None:
+    """Repeats the action until the event is set. What is unavailable now is tried again next time."""
+    while not stop.is_set():
+        try:
+            await action()
+        except Unavailable as error:
+            log.warning("not done this time", extra={"what": action.__qualname__, "reason": error.reason})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await stop.wait()
 
 
 def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 
 from gonets.bootstrap.worker import WorkerContainer
-from gonets.entrypoints.process import configured, run
+from gonets.entrypoints.process import configured, every, run
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
             await pool.open()
         await lifeline.start()
         await consumer.start()
-        await stop.wait()
+        await every(1.0, container.gates().refresh, stop)
         await consumer.stop(settings.worker.graceful_timeout)
         await lifeline.stop()
         await publisher.close()

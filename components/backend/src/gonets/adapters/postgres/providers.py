@@ -14,7 +14,7 @@ from gonets.core.shared.errors import Category
 from gonets.core.tasks.circuit import Circuit, Open
 from gonets.core.tasks.model import Failure
 
-_KNOWN = "INSERT INTO provider (name) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING"
+_KNOWN = "INSERT INTO provider (name) VALUES ($1) ON CONFLICT DO NOTHING"
 
 _SLOTS = """
 WITH found AS (
@@ -116,11 +116,11 @@ class PostgresBudget:
         self._line_spacing = self._spacing * self._CROWDING if rate else self._UNLIMITED_LINE
 
     async def slots(self, wanted: int, within: timedelta) -> Sequence[timedelta]:
-        [row] = await self._pool.fetch(_SLOTS, self._provider, wanted, self._spacing, within)
+        row = await self._row(_SLOTS, wanted, self._spacing, within)
         return [row["first"] + number * self._spacing for number in range(row["n"])]
 
     async def permits(self, wanted: int) -> int:
-        [row] = await self._pool.fetch(_PERMITS, self._provider, self._lifeline.life, wanted, self._in_flight)
+        row = await self._row(_PERMITS, self._lifeline.life, wanted, self._in_flight)
         granted: int = row["n"]
         return granted
 
@@ -128,8 +128,15 @@ class PostgresBudget:
         await self._pool.fetch(_GIVE_BACK, self._provider, self._lifeline.life, permits)
 
     async def place_in_line(self, waiting: int, not_before: timedelta) -> Sequence[timedelta]:
-        [row] = await self._pool.fetch(_LINE, self._provider, waiting, not_before, self._line_spacing)
+        row = await self._row(_LINE, waiting, not_before, self._line_spacing)
         return [row["first"] + number * self._line_spacing for number in range(waiting)]
+
+    async def _row(self, statement: str, *values: object) -> Any:
+        rows = await self._pool.fetch(statement, self._provider, *values)
+        if not rows:  # the provider is new
+            await self._pool.fetch(_KNOWN, self._provider)
+            rows = await self._pool.fetch(statement, self._provider, *values)
+        return rows[0]
 
 
 class PostgresCircuits:
@@ -138,15 +145,12 @@ class PostgresCircuits:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def know(self, *providers: str) -> None:
-        """Makes the rows of providers that are new."""
-        await self._pool.fetch(_KNOWN, list(providers))
-
     async def read(self) -> Mapping[str, Circuit]:
         return {row["name"]: _from_row(row) for row in await self._pool.fetch(_READ)}
 
     async def open(self, provider: str, opening: Open, opened: int) -> None:
         failure = opening.failure
+        await self._pool.fetch(_KNOWN, provider)
         await self._pool.fetch(_OPEN, provider, opened, opening.pause, failure.category.value, failure.reason)
 
     async def probe(self, provider: str, lasting: timedelta) -> bool:

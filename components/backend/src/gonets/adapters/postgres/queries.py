@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,13 +13,15 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from gonets.adapters.postgres.pool import AWAY, database_errors, words
-from gonets.adapters.postgres.tables import integration_service, task
+from gonets.adapters.postgres.tables import integration_service, task, task_attempt
 from gonets.core.shared.errors import Category, Invalid, Unavailable
-from gonets.core.tasks.model import Failure, Task, TaskPage, TaskRecord, TaskStatus, TaskType
+from gonets.core.tasks.model import Attempt, Failure, Task, TaskPage, TaskRecord, TaskStatus, TaskType
 
 _RECORD = select(task, integration_service.c.data.label("result")).join_from(
     task, integration_service, task.c.result_id == integration_service.c.id, isouter=True
 )
+
+_HISTORY = select(task_attempt).order_by(task_attempt.c.id)
 
 
 def create_engine(dsn: str, *, timeout: float) -> AsyncEngine:
@@ -41,7 +44,10 @@ class PostgresTaskQueries:
 
     async def get(self, task_id: int) -> TaskRecord | None:
         rows = await self._rows(_RECORD.where(task.c.task_id == task_id))
-        return _from_row(rows[0]) if rows else None
+        if not rows:
+            return None
+        tries = await self._rows(_HISTORY.where(task_attempt.c.task_id == task_id))
+        return replace(_from_row(rows[0]), history=[_to_attempt(row) for row in tries])
 
     async def page(
         self, *, status: TaskStatus | None, task_type: TaskType | None, cursor: str | None, limit: int
@@ -88,6 +94,10 @@ def _from_row(row: Any) -> TaskRecord:
         updated_at=row.updated_at,
         next_attempt_at=row.wake_at if row.status == TaskStatus.PARKED else None,
     )
+
+
+def _to_attempt(row: Any) -> Attempt:
+    return Attempt(row.number, row.ended_at, Failure(Category(row.category), row.reason, row.answer))
 
 
 def _to_cursor(row: Any) -> str:

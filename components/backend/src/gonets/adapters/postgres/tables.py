@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Enum,
@@ -43,6 +44,7 @@ task = Table(
     Column("attempts", Integer, nullable=False, server_default="0", comment="Provider calls begun"),
     Column("takeovers", Integer, nullable=False, server_default="0", comment="Times a worker died holding it"),
     # No foreign key: its check would lock the result row on the hot path, in the statement that inserts both.
+    Column("alone", Boolean, nullable=False, server_default="false", comment="Run with nothing else in hand"),
     Column("result_id", BigInteger, comment="The row of integration_service"),
     Column("error_category", Text),
     Column("error_reason", Text),
@@ -56,6 +58,21 @@ task = Table(
     # Room in the page for the two updates that most rows get.
     postgresql_with={"fillfactor": 70},
 )
+
+task_attempt = Table(
+    "task_attempt",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("task_id", BigInteger, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("ended_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("category", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("answer", Text, comment="What the provider said, shortened, secrets out"),
+    comment="Tries that failed",
+)
+
+Index("ix_task_attempt_task", task_attempt.c.task_id, task_attempt.c.id)
 
 Index("ix_task_created", task.c.created_at, task.c.task_id)
 Index("ix_task_not_done", task.c.created_at, task.c.task_id, postgresql_where=text("status <> 'done'"))

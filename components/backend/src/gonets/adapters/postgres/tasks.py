@@ -5,7 +5,7 @@ Rows are always locked in the order of task_id, so batches of several workers ca
 
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple, TypeVar
 
@@ -22,9 +22,7 @@ from gonets.core.tasks.model import (
     Finished,
     Pending,
     Task,
-    TaskType,
     Waiter,
-    Wake,
 )
 
 # A wake-up that has no effect is repeated after this time, twice as late each time.
@@ -69,7 +67,8 @@ WITH input AS (
 SELECT r.task_id, r.task_type = i.task_type AND r.data = i.data AS same, r.new,
        r.status = 'processing' AND r.claim_token = i.token AS mine,
        r.status IN ('answered', 'done', 'failed') AS ended,
-       r.life, r.attempts, r.result_id, r.error_category, r.error_reason, r.waiters
+       r.life, r.attempts, r.takeovers, clock_timestamp() - r.created_at AS age,
+       r.result_id, r.error_category, r.error_reason, r.waiters
 FROM recorded r JOIN input i USING (task_id)
 """  # noqa: S608 - only a constant is inserted
 
@@ -90,7 +89,7 @@ WITH input AS (
     INSERT INTO integration_service (id, data, task_type) SELECT id, data, task_type FROM fresh
 )
 UPDATE task t
-SET status = 'answered', result_id = f.id, life = f.life, wake_at = NULL, updated_at = clock_timestamp()
+SET status = 'answered', result_id = f.id, life = f.life, wake_at = NULL, alone = false, updated_at = clock_timestamp()
 FROM fresh f
 WHERE t.task_id = f.task_id
 RETURNING t.task_id, t.result_id, t.error_category, t.error_reason, t.waiters
@@ -102,19 +101,48 @@ FROM task WHERE task_id = ANY($1::bigint[]) AND status IN ('answered', 'done', '
 """
 
 _PARK = """
-UPDATE task
-SET status = 'parked', wake_at = clock_timestamp() + $5::interval, wakes = 0, life = NULL, claim_token = NULL,
-    error_category = $3, error_reason = $4, updated_at = clock_timestamp()
-WHERE task_id = $1 AND claim_token = $2 AND status = 'processing'
-RETURNING task_id
+WITH input AS (
+    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::interval[], $7::bool[])
+         AS i (task_id, token, category, reason, answer, delay, counted)
+), held AS (
+    SELECT i.*, t.attempts AS number
+    FROM task t JOIN input i ON i.task_id = t.task_id AND i.token = t.claim_token
+    WHERE t.status = 'processing'
+    ORDER BY t.task_id
+    FOR UPDATE OF t
+), entered AS (
+    INSERT INTO task_attempt (task_id, number, category, reason, answer)
+    SELECT task_id, number, category, reason, answer FROM held WHERE counted
+)
+UPDATE task t
+SET status = 'parked', wake_at = clock_timestamp() + h.delay, wakes = 0, life = NULL, claim_token = NULL,
+    attempts = t.attempts - (NOT h.counted)::int, takeovers = 0, alone = false,
+    error_category = h.category, error_reason = h.reason, updated_at = clock_timestamp()
+FROM held h
+WHERE t.task_id = h.task_id
+RETURNING t.task_id
 """
 
 # `failed` too: after a commit whose outcome was not seen it is repeated with the same token.
 _FAIL = """
-UPDATE task
-SET status = 'failed', error_category = $3, error_reason = $4, wake_at = NULL, updated_at = clock_timestamp()
-WHERE task_id = $1 AND claim_token = $2 AND status IN ('processing', 'failed')
-RETURNING task_id, result_id, error_category, error_reason, waiters
+WITH held AS (
+    SELECT task_id, attempts, status FROM task
+    WHERE task_id = $1 AND claim_token = $2 AND status IN ('processing', 'failed')
+    FOR UPDATE
+), entered AS (
+    INSERT INTO task_attempt (task_id, number, category, reason, answer)
+    SELECT task_id, attempts, $3, $4, $5 FROM held WHERE status = 'processing'
+)
+UPDATE task t
+SET status = 'failed', error_category = $3, error_reason = $4, wake_at = NULL, alone = false,
+    updated_at = clock_timestamp()
+FROM held h
+WHERE t.task_id = h.task_id
+RETURNING t.task_id, t.result_id, t.error_category, t.error_reason, t.waiters
+"""
+
+_ALONE = """
+UPDATE task SET alone = true WHERE task_id = $1 AND claim_token = $2 AND status = 'processing' RETURNING task_id
 """
 
 _TOLD = """
@@ -135,50 +163,6 @@ _TELL_LATER = """
 UPDATE task SET life = NULL, wake_at = clock_timestamp() + $2::interval, wakes = 0
 WHERE task_id = $1 AND status IN ('answered', 'failed')
 """
-
-_BURY = """
-DELETE FROM worker_life w
-USING unnest($1::bigint[], $2::bigint[]) AS dead (id, beats)
-WHERE w.id = dead.id AND w.beats = dead.beats
-"""
-
-# Apart from _BURY: a claim may commit after its life was buried, and is found by the next sweep.
-_ORPHANS = """
-WITH orphans AS (
-    SELECT task_id FROM task t
-    WHERE life IS NOT NULL AND NOT EXISTS (SELECT FROM worker_life w WHERE w.id = t.life)
-    ORDER BY task_id
-    FOR UPDATE
-)
-UPDATE task t
-SET status = CASE WHEN t.status = 'processing' THEN 'queued'::task_status ELSE t.status END,
-    takeovers = t.takeovers + (t.status = 'processing')::int,
-    life = NULL, claim_token = NULL, wake_at = clock_timestamp(), wakes = 0, updated_at = clock_timestamp()
-FROM orphans
-WHERE t.task_id = orphans.task_id
-RETURNING t.task_id
-"""
-
-_DUE = """
-SELECT task_id, task_type, data, wake_at FROM task
-WHERE wake_at <= clock_timestamp() ORDER BY wake_at LIMIT $1
-"""
-
-_WOKEN = """
-WITH woken AS (
-    SELECT t.task_id
-    FROM task t JOIN unnest($1::bigint[], $2::timestamptz[]) AS i (task_id, due_at) USING (task_id)
-    WHERE t.wake_at = i.due_at
-    ORDER BY t.task_id
-    FOR UPDATE OF t
-)
-UPDATE task t
-SET status = CASE WHEN t.status = 'parked' THEN 'queued'::task_status ELSE t.status END,
-    wake_at = clock_timestamp() + $3::interval * 2 ^ least(t.wakes, 8), wakes = least(t.wakes + 1, 100)
-FROM woken
-WHERE t.task_id = woken.task_id
-"""
-
 
 Result = TypeVar("Result")
 
@@ -224,13 +208,16 @@ class PostgresTasks:
         self._answers: Batcher[_Answer, Finished | None] = Batcher(
             self._flush_answers, key=lambda answer: answer.claim.task.task_id, shared_errors=(Unavailable,)
         )
+        self._parks: Batcher[tuple[Any, ...], bool] = Batcher(
+            self._flush_parks, key=lambda park: park[0], shared_errors=(Unavailable,)
+        )
         self._told: Batcher[int, None] = Batcher(self._flush_told, shared_errors=(Unavailable,))
 
     async def claim(self, task: Task, waiter: Waiter | None, token: int) -> Claimed | Pending | Finished | Conflicting:
         row = await self._claims.add(_Delivery(task, waiter, token))
         if row["same"] and row["mine"]:
             # The row's life: a claim of an earlier life, repeated in a new one, must not pass for a claim of the new.
-            return Claimed(task, token, row["life"], row["attempts"])
+            return Claimed(task, token, row["life"], row["attempts"], row["takeovers"], row["age"])
         return _known(row, waiter)
 
     async def _flush_claims(self, deliveries: Sequence[_Delivery]) -> Sequence[Any]:
@@ -250,12 +237,19 @@ class PostgresTasks:
             ends |= _ends(await self._pool.fetch(_ENDS, missing))
         return [ends.get(task_id) for task_id in ids]
 
-    async def park(self, claim: Claimed, failure: Failure, delay: timedelta) -> bool:
-        return bool(await self._pool.fetch(_PARK, *_try(claim, failure), delay))
+    async def park(self, claim: Claimed, failure: Failure, delay: timedelta, *, counted: bool = True) -> bool:
+        return await self._parks.add((*_try(claim, failure), delay, counted))
+
+    async def _flush_parks(self, parks: Sequence[tuple[Any, ...]]) -> Sequence[bool]:
+        parked = {row["task_id"] for row in await self._pool.fetch(_PARK, *map(list, zip(*parks, strict=True)))}
+        return [park[0] in parked for park in parks]
 
     async def fail(self, claim: Claimed, failure: Failure) -> Finished | None:
         ends = _ends(await self._pool.fetch(_FAIL, *_try(claim, failure)))
         return ends.get(claim.task.task_id)
+
+    async def alone(self, claim: Claimed) -> bool:
+        return bool(await self._pool.fetch(_ALONE, claim.task.task_id, claim.token))
 
     async def told(self, task_id: int) -> None:
         await self._told.add(task_id)
@@ -266,33 +260,6 @@ class PostgresTasks:
 
     async def tell_later(self, task_id: int) -> None:
         await self._pool.fetch(_TELL_LATER, task_id, TELL_AGAIN)
-
-
-class PostgresTaskWakes:
-    """The scheduler's side. Implements TaskWakes."""
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-
-    async def heartbeats(self) -> Mapping[int, int]:
-        rows = await self._pool.fetch("SELECT id, beats FROM worker_life")
-        return {row["id"]: row["beats"] for row in rows}
-
-    async def bury(self, dead: Mapping[int, int]) -> int:
-        if dead:
-            await self._pool.fetch(_BURY, list(dead), list(dead.values()))
-        return len(await self._pool.fetch(_ORPHANS))
-
-    async def due(self, limit: int) -> Sequence[Wake]:
-        rows = await self._pool.fetch(_DUE, limit)
-        return [
-            Wake(Task(row["task_id"], TaskType(row["task_type"]), row["data"]), due_at=row["wake_at"]) for row in rows
-        ]
-
-    async def woken(self, wakes: Sequence[Wake]) -> None:
-        await self._pool.fetch(
-            _WOKEN, [wake.task.task_id for wake in wakes], [wake.due_at for wake in wakes], WAKE_AGAIN
-        )
 
 
 def new_token() -> int:
@@ -341,8 +308,9 @@ def _outcome(row: Any) -> int | Failure:
     return Failure(Category(row["error_category"]), row["error_reason"])
 
 
-def _try(claim: Claimed, failure: Failure) -> tuple[int, int, str, str]:
-    return claim.task.task_id, claim.token, failure.category.value, storable(failure.reason)
+def _try(claim: Claimed, failure: Failure) -> tuple[int, int, str, str, str | None]:
+    answer = None if failure.answer is None else storable(failure.answer)
+    return claim.task.task_id, claim.token, failure.category.value, storable(failure.reason), answer
 
 
 def _waiters_to_row(waiter: Waiter | None) -> str:

@@ -1,6 +1,5 @@
 """YandexGPT through Yandex's SDK: https://yandex.cloud/docs/foundation-models/ (gRPC, TextGenerationService)."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,7 +43,7 @@ class YandexGPT:
     The answer is a JSON object: `text`, `status`, `role`, `usage`, `model_version`, and all `alternatives`. A text that
     the model's filter withheld, or that was cut at the token limit, is an answer too: `status` says so.
 
-    `timeout`: seconds for one call; `max_in_flight`: calls of this process at one time, for Yandex counts them.
+    `timeout`: seconds for one call.
     """
 
     def __init__(
@@ -60,7 +59,6 @@ class YandexGPT:
         temperature: float,
         max_tokens: int,
         timeout: float,
-        max_in_flight: int,
     ) -> None:
         studio = AsyncAIStudio(
             folder_id=folder_id,
@@ -73,21 +71,19 @@ class YandexGPT:
         self._model = studio.models.completions(model).configure(temperature=temperature, max_tokens=max_tokens)
         self._system_prompt = system_prompt
         self._timeout = timeout
-        self._slots = asyncio.Semaphore(max_in_flight)
 
     async def ask(self, data: str) -> JSON:
         messages: Any = [  # the SDK keeps the type of this to itself
             {"role": "system", "text": self._system_prompt},
             {"role": "user", "text": data},
         ]
-        async with self._slots:
-            try:
-                result = await self._model.run(messages, timeout=self._timeout)
-            except grpc.aio.AioRpcError as error:
-                raise _error(error) from error
-            except RuntimeError as error:
-                # The SDK's word for a stream that ended without a message.
-                raise ProviderError(Category.OUTCOME_UNKNOWN, "YandexGPT closed the call without an answer") from error
+        try:
+            result = await self._model.run(messages, timeout=self._timeout)
+        except grpc.aio.AioRpcError as error:
+            raise _error(error) from error
+        except RuntimeError as error:
+            # The SDK's word for a stream that ended without a message.
+            raise ProviderError(Category.OUTCOME_UNKNOWN, "YandexGPT closed the call without an answer") from error
         return _to_json(result)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 
 from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
 from aiormq.exceptions import AMQPError
@@ -14,7 +15,7 @@ from gonets.adapters.rabbitmq.outcomes import DeadLetters, read_task
 from gonets.core.shared.errors import Conflict, GonetsError, Invalid
 from gonets.core.shared.patience import until_available
 from gonets.core.tasks.model import Claimed, Waiter
-from gonets.core.tasks.use_cases import RunTask, TakeTask
+from gonets.core.tasks.use_cases import RunAlone, RunTask, TakeTask
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ class TaskConsumer:
         url: str,
         take: TakeTask,
         run: RunTask,
+        run_alone: RunAlone,
         dead_letters: DeadLetters,
         *,
         concurrency: int,
@@ -39,10 +41,12 @@ class TaskConsumer:
         self._url = url
         self._take = take
         self._run = run
+        self._run_alone = run_alone
         self._dead_letters = dead_letters
         self._concurrency = concurrency
         self._new_token = new_token
         self._slots = asyncio.Semaphore(concurrency)
+        self._alone = asyncio.Lock()
         self._link: asyncio.Task[None] | None = None
         self._taking: set[asyncio.Task[None]] = set()
         self._running: set[asyncio.Task[None]] = set()
@@ -104,7 +108,17 @@ class TaskConsumer:
             assert current is not None  # noqa: S101 - for the type checker: this runs in a task
             self._taking.discard(current)
             self._running.add(current)
-            await self._run(claim)
+            if not claim.suspect:
+                await self._run(claim)
+                return
+        await self._with_empty_hands(claim)
+
+    async def _with_empty_hands(self, suspect: Claimed) -> None:
+        # Its own slot is free again: two suspects that kept theirs would wait for one another.
+        async with self._alone, AsyncExitStack() as hands:
+            for _ in range(self._concurrency):
+                await hands.enter_async_context(self._slots)
+            await self._run_alone(suspect)
 
     async def _claim(self, message: DeliveredMessage) -> Claimed | None:
         token = self._new_token()

@@ -17,6 +17,8 @@ class Category(StrEnum):
     """It certainly was not done, and never will be for this input."""
     MISCONFIGURED = "misconfigured"
     """Nothing will work until an operator acts: credentials, money, addresses."""
+    POISON = "poison"
+    """It ends the process that works on it."""
     OUTCOME_UNKNOWN = "outcome_unknown"
     """It may or may not have been done: the answer never came, or came broken."""
 

@@ -50,7 +50,7 @@ def judge(error: ProviderError, *, in_a_row: int, opened: int, policy: CircuitPo
     `in_a_row` counts failures without a success between, this one included; `opened` the pauses so far, 0 if the
     circuit is closed: a failed probe opens it again, for longer.
     """
-    failure = Failure(error.category, error.reason)
+    failure = Failure(error.category, error.reason)  # without the answer: it is shown to everybody
     if error.category is Category.MISCONFIGURED:
         return Open(policy.operator_pause, failure)
     if error.category not in _SICK:

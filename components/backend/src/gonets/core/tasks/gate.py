@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -123,9 +123,15 @@ class Gate:
         return await self._budget.place_in_line(len(delays), max(delays))
 
     async def leave(self, entered: Entered, error: ProviderError | None) -> None:
-        """The call is over: with an answer, or with this error. Raises Unavailable: then only this worker knows."""
+        """The call is over: with an answer, or with this error. While the database is away only this worker learns."""
         if self._permits is not None:
             self._permits.release()
+        try:
+            await self._draw_conclusions(entered, error)
+        except Unavailable as away:
+            log.warning("circuit not shared", extra={"provider": self.provider, "reason": away.reason})
+
+    async def _draw_conclusions(self, entered: Entered, error: ProviderError | None) -> None:
         if error is None or error.category is Category.REFUSED:
             self._in_a_row = 0
             if entered.probe:
@@ -154,6 +160,20 @@ class Gate:
         else:
             log.warning("provider left in peace for a while", extra=facts)
         await self._circuits.open(self.provider, opening, opened)
+
+
+class Gates:
+    """All gates of a worker, kept to what the service knows of the circuits."""
+
+    def __init__(self, circuits: Circuits, gates: Iterable[Gate]) -> None:
+        self._circuits = circuits
+        self._gates = {gate.provider: gate for gate in gates}
+
+    async def refresh(self) -> None:
+        """Reads the circuits. Raises Unavailable: each gate goes on with what it knew."""
+        for provider, circuit in (await self._circuits.read()).items():
+            if provider in self._gates:
+                self._gates[provider].learn(circuit)
 
 
 class _Slots:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -10,6 +10,8 @@ from gonets.core.shared.errors import Category, GonetsError, Invalid
 
 MAX_TASK_ID = 2**63 - 1
 MAX_DATA_LENGTH = 10_000
+SUSPECT_FROM = 2
+"""Takeovers. One is chance: every task in a dead worker's hands has one."""
 
 JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | None"
 
@@ -66,21 +68,32 @@ class Waiter:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a try, or the whole task, failed. The reason is for a person and holds no secret."""
+    """Why a try, or the whole task, failed. The reason is for a person and holds no secret.
+
+    `answer`: what the provider said, as far as it said anything, shortened and with secrets out.
+    """
 
     category: Category
     reason: str
+    answer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
     """The task is this worker's to run. `token` proves it, `life` names the heartbeat it hangs on; `attempts` counts
-    this try (1 for the first)."""
+    this try (1 for the first); `takeovers` the workers that died with it in hand; `age` is that of the task."""
 
     task: Task
     token: int
     life: int
     attempts: int
+    takeovers: int = 0
+    age: timedelta = timedelta(0)
+
+    @property
+    def suspect(self) -> bool:
+        """It may have killed its workers: it is run with nothing else in hand."""
+        return self.takeovers >= SUSPECT_FROM
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +134,15 @@ class Wake:
     due_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A try that failed. `ended_at` is in UTC."""
+
+    number: int
+    ended_at: datetime
+    failure: Failure
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRecord:
     """Everything known about one task, as its readers see it. Times are in UTC."""
@@ -134,6 +156,8 @@ class TaskRecord:
     created_at: datetime
     updated_at: datetime
     next_attempt_at: datetime | None
+    history: Sequence[Attempt] = ()
+    """The tries that failed, oldest first; only where one task is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +179,17 @@ class TaskFailed(GonetsError):
 class ProviderError(GonetsError):
     """A provider did not answer as asked. The category says whether it did the work and whether to ask again.
 
-    `retry_after`: seconds the provider asked us to wait, None where it said nothing.
+    `retry_after`: seconds the provider asked us to wait, None where it said nothing; `answer`: see Failure.
     """
 
-    def __init__(self, category: Category, reason: str, *, retry_after: float | None = None) -> None:
+    def __init__(
+        self, category: Category, reason: str, *, retry_after: float | None = None, answer: str | None = None
+    ) -> None:
         super().__init__(reason)
         self.category = category
         self.retry_after = retry_after
+        self.answer = answer
+
+    @property
+    def failure(self) -> Failure:
+        return Failure(self.category, self.reason, self.answer)

@@ -59,11 +59,19 @@ class TaskOutcomes(Protocol):
         Raises Unavailable, and Invalid where the database can never store this answer.
         """
 
-    async def park(self, claim: Claimed, failure: Failure, delay: timedelta) -> bool:
-        """Set aside until `delay` from now. False, and nothing changed, where the claim is no longer held."""
+    async def park(self, claim: Claimed, failure: Failure, delay: timedelta, *, counted: bool = True) -> bool:
+        """Set aside until `delay` from now. False, and nothing changed, where the claim is no longer held.
+
+        Counted, the try MUST be entered in the task's history; not counted, it MUST NOT be one of its attempts.
+        """
 
     async def fail(self, claim: Claimed, failure: Failure) -> Finished | None:
-        """End without a result. None, and nothing changed, where the claim is no longer held."""
+        """End without a result, and enter the try in the history. None, and nothing changed, where the claim is no
+        longer held."""
+
+    async def alone(self, claim: Claimed) -> bool:
+        """From now on nothing else is in this worker's hands: if it dies, this task MUST be failed as poison by `bury`,
+        not made due. False, and nothing changed, where the claim is no longer held."""
 
     async def told(self, task_id: int) -> None:
         """The end was told: `answered` becomes `done`. May be lost in a crash, which only tells it again."""

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from gonets.core.shared.errors import Category, Conflict, Invalid, NotFound, Unavailable
 from gonets.core.shared.patience import until_available
+from gonets.core.tasks.gate import Entered, Gate, Postponed
 from gonets.core.tasks.liveness import Watch
 from gonets.core.tasks.model import (
     JSON,
@@ -132,6 +133,7 @@ class RunTask:
     """Ask the provider and see the task to its next state. No transaction is open while the provider is asked."""
 
     providers: Mapping[TaskType, Provider]
+    gates: Mapping[TaskType, Gate]
     lifeline: Lifeline
     outcomes: TaskOutcomes
     tell: TellTask
@@ -140,27 +142,48 @@ class RunTask:
 
     async def __call__(self, claim: Claimed) -> None:
         """Never raises for what a provider, the database or the broker does."""
-        task = claim.task
+        gate = self.gates[claim.task.task_type]
+        # The heartbeat is fresh for longer than the gate lets anybody wait.
         if not await self.lifeline.holds(claim):
-            log.warning("claim lost before the call", extra={"task_id": task.task_id})
+            log.warning("claim lost before the call", extra={"task_id": claim.task.task_id})
             return
-        try:
-            answer = await self.providers[task.task_type].ask(task.data)
-        except ProviderError as error:
-            end = await self._settle(claim, error)
-        except Exception as bug:
-            # An adapter's mistake must not leave the task in hand for ever; nobody knows whether the call was made.
-            log.exception("a provider's adapter broke", extra={"task_id": task.task_id})
-            reason = f"an error of ours while the provider was asked: {type(bug).__name__}"
-            end = await self._settle(claim, ProviderError(Category.OUTCOME_UNKNOWN, reason))
-        else:
-            end = await self._keep(claim, answer)
+        entered = await until_available(gate.enter)
+        if isinstance(entered, Postponed):
+            await self._park(claim, Park(entered.delay, entered.failure, counted=False))
+            return
+        end = await self._ask(claim, gate, entered)
         if end is None:
             return
         try:
             await self.tell(end)
         except Unavailable:
-            await until_available(lambda: self.outcomes.tell_later(task.task_id))
+            await until_available(lambda: self.outcomes.tell_later(claim.task.task_id))
+
+    async def _ask(self, claim: Claimed, gate: Gate, entered: Entered) -> Finished | None:
+        task = claim.task
+        error: ProviderError | None = None
+        answer: JSON = None
+        try:
+            answer = await self.providers[task.task_type].ask(task.data)
+        except ProviderError as known:
+            error = known
+        except asyncio.CancelledError:
+            error = ProviderError(Category.OUTCOME_UNKNOWN, "the worker stopped during the call")
+            raise
+        except Exception as bug:
+            # An adapter's mistake must not leave the task in hand for ever; nobody knows whether the call was made.
+            log.exception("a provider's adapter broke", extra={"task_id": task.task_id})
+            reason = f"an error of ours while the provider was asked: {type(bug).__name__}"
+            error = ProviderError(Category.OUTCOME_UNKNOWN, reason)
+        finally:
+            await gate.leave(entered, error)
+        if error is None:
+            return await self._keep(claim, answer)
+        decision = decide(error, claim, self.policies[task.task_type], self.random, probe=entered.probe)
+        if isinstance(decision, Park):
+            await self._park(claim, decision)
+            return None
+        return await self._fail(claim, decision.failure)
 
     async def _keep(self, claim: Claimed, answer: JSON) -> Finished | None:
         # The answer is paid for: it is kept in hand until the database takes it.
@@ -172,18 +195,30 @@ class RunTask:
         log.info("task answered", extra={"task_id": claim.task.task_id, "attempts": claim.attempts})
         return end
 
-    async def _settle(self, claim: Claimed, error: ProviderError) -> Finished | None:
-        decision = decide(error, claim.attempts, self.policies[claim.task.task_type], self.random)
-        if not isinstance(decision, Park):
-            return await self._fail(claim, decision.failure)
-        parked = await until_available(lambda: self.outcomes.park(claim, decision.failure, decision.delay))
-        log.info("task parked" if parked else "claim lost", extra=_facts(claim, decision.failure))
-        return None
+    async def _park(self, claim: Claimed, park: Park) -> None:
+        held = await until_available(lambda: self.outcomes.park(claim, park.failure, park.delay, counted=park.counted))
+        # A task that only waits for its turn is no outcome worth a line each time.
+        level = logging.INFO if park.counted or not held else logging.DEBUG
+        log.log(level, "task parked" if held else "claim lost", extra=_facts(claim, park.failure))
 
     async def _fail(self, claim: Claimed, failure: Failure) -> Finished | None:
         end = await until_available(lambda: self.outcomes.fail(claim, failure))
         log.warning("task failed" if end else "claim lost", extra=_facts(claim, failure))
         return end
+
+
+@dataclass(frozen=True, slots=True)
+class RunAlone:
+    """Run a suspect. The caller MUST have nothing else in hand until it returns."""
+
+    outcomes: TaskOutcomes
+    run: RunTask
+
+    async def __call__(self, claim: Claimed) -> None:
+        """If the process dies of it, the task is set aside. Never raises for what the outside does."""
+        log.warning("running a suspect alone", extra={"task_id": claim.task.task_id, "takeovers": claim.takeovers})
+        if await until_available(lambda: self.outcomes.alone(claim)):
+            await self.run(claim)
 
 
 def _facts(claim: Claimed, failure: Failure) -> dict[str, object]:

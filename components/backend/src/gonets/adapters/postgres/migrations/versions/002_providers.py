@@ -1,4 +1,4 @@
-"""What workers share of each provider, and which tasks run alone."""
+"""What workers share of each provider; the tries that failed; which tasks run alone."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,6 +11,22 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.add_column(
+        "task",
+        sa.Column("alone", sa.Boolean, nullable=False, server_default="false", comment="Run with nothing else in hand"),
+    )
+    op.create_table(
+        "task_attempt",
+        sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+        sa.Column("task_id", sa.BigInteger, nullable=False),
+        sa.Column("number", sa.Integer, nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.text("clock_timestamp()")),
+        sa.Column("category", sa.Text, nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("answer", sa.Text, comment="What the provider said, shortened, secrets out"),
+        comment="Tries that failed",
+    )
+    op.create_index("ix_task_attempt_task", "task_attempt", ["task_id", "id"])
     op.create_table(
         "provider",
         sa.Column("name", sa.Text, primary_key=True),
@@ -41,4 +57,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_table("task_attempt")
+    op.drop_column("task", "alone")
     op.drop_table("provider")
