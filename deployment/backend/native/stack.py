@@ -18,8 +18,10 @@ from urllib.parse import quote
 
 import packages
 import pgadmin
+from postgres import PrivatePostgres
+from private_server import LOCAL, PrivateServer
 from processes import ServerError, alive, end, port_is_taken, wait_until
-from servers import LOCAL, PrivatePostgres, PrivateRabbit, PrivateServer
+from rabbitmq import PrivateRabbit
 from supervision import Program, Supervisor
 from variables import ROOT, Variables, read
 

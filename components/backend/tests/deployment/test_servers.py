@@ -1,6 +1,7 @@
 """The private servers: started, killed, started again; nothing left behind."""
 
 import asyncio
+import importlib
 import os
 import sys
 from collections.abc import Iterator
@@ -16,10 +17,13 @@ NATIVE = Path(__file__).parents[4] / "deployment" / "backend" / "native"
 @pytest.fixture(scope="module")
 def native() -> Iterator[Any]:
     sys.path.insert(0, str(NATIVE))
-    import servers
-
-    yield servers
+    yield importlib.import_module("servers")
     sys.path.remove(str(NATIVE))
+
+
+@pytest.fixture(scope="module")
+def processes(native: Any) -> Any:
+    return importlib.import_module("processes")
 
 
 @pytest.fixture
@@ -52,13 +56,13 @@ async def test_a_killed_server_starts_again_with_what_was_committed(postgres: An
     assert await _ask(postgres, "SHOW fsync") == "on"
 
 
-async def test_a_stopped_server_leaves_no_process_and_no_port(native: Any, postgres: Any):
+async def test_a_stopped_server_leaves_no_process_and_no_port(processes: Any, postgres: Any):
     postgres.start()
-    members = native.family(postgres.pid())
+    members = processes.family(postgres.pid())
     assert len(members) > 3
     postgres.stop()
-    assert not any(map(native.alive, members))
-    assert not native.port_is_taken(postgres.port)
+    assert not any(map(processes.alive, members))
+    assert not processes.port_is_taken(postgres.port)
 
 
 async def test_another_process_can_go_on_with_it(native: Any, postgres: Any):
@@ -90,16 +94,16 @@ def test_changed_credentials_are_told_in_one_line(native: Any, postgres: Any):
         changed.prepare()
 
 
-def test_a_broker_needs_no_epmd_and_leaves_nothing(native: Any, tmp_path: Path):
+def test_a_broker_needs_no_epmd_and_leaves_nothing(native: Any, processes: Any, tmp_path: Path):
     amqp, web = native.free_ports(2)
     server = native.PrivateRabbit(tmp_path / "rabbitmq", amqp, web, "somebody", 'a "quoted" \\ secret')
     server.prepare()
     try:
         server.start()
-        members = native.family(server.pid())
+        members = processes.family(server.pid())
         assert server.manage("GET", "/api/whoami")["name"] == "somebody"
-        assert "-start_epmd false" in native.command_line(server.pid())
+        assert "-start_epmd false" in processes.command_line(server.pid())
     finally:
         server.kill()
-    assert not any(map(native.alive, members))
-    assert not native.port_is_taken(amqp)
+    assert not any(map(processes.alive, members))
+    assert not processes.port_is_taken(amqp)

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
-from aiormq.exceptions import AMQPError
+from pamqp.commands import Basic
 
 from gonets.adapters.rabbitmq import topology
 from gonets.adapters.rabbitmq.connection import keep_connected
+from gonets.adapters.rabbitmq.frames import write
 from gonets.adapters.rabbitmq.outcomes import DeadLetters, read_task
 from gonets.core.shared.errors import Conflict, GonetsError, Invalid
 from gonets.core.shared.patience import until_available
@@ -47,6 +48,7 @@ class TaskConsumer:
         self._new_token = new_token
         self._slots = asyncio.Semaphore(concurrency)
         self._alone = asyncio.Lock()
+        self._acknowledging: dict[AbstractChannel, list[int]] = {}
         self._link: asyncio.Task[None] | None = None
         self._taking: set[asyncio.Task[None]] = set()
         self._running: set[asyncio.Task[None]] = set()
@@ -135,12 +137,21 @@ class TaskConsumer:
         log.warning("message set aside", extra={"category": error.category.value, "reason": error.reason})
 
     async def _acknowledge(self, message: DeliveredMessage) -> None:
+        # What is ready in one turn of the loop travels in one write: a write for each is dear (docs/performance.md).
         channel: AbstractChannel = message.channel
+        tags = self._acknowledging.setdefault(channel, [])
+        tags.append(message.delivery_tag or 0)
+        if len(tags) > 1:
+            return
         try:
-            await channel.basic_ack(message.delivery_tag or 0, wait=False)
-        except AMQPError:
-            # The channel is gone, so the broker delivers it again, and the row says that it was taken.
-            log.debug("acknowledged too late", extra={"delivery_tag": message.delivery_tag})
+            await asyncio.sleep(0)
+        finally:
+            del self._acknowledging[channel]
+        if channel.is_closed:
+            # The broker delivers them again, and their rows say that they were taken.
+            log.debug("acknowledged too late", extra={"delivery_tags": tags})
+            return
+        await write(channel, [Basic.Ack(tag) for tag in tags])
 
 
 def _waiter(message: DeliveredMessage) -> Waiter | None:

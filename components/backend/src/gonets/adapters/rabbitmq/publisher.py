@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from aiormq.abc import AbstractChannel, AbstractConnection, ChannelFrame
+from aiormq.abc import AbstractChannel, AbstractConnection
 from aiormq.exceptions import PublishError
 from pamqp import commands
 from pamqp.header import ContentHeader
 
 from gonets.adapters.rabbitmq import topology
 from gonets.adapters.rabbitmq.connection import AWAY, close, connect
+from gonets.adapters.rabbitmq.frames import write
 from gonets.core.shared.batching import Batcher
 from gonets.core.shared.errors import Unavailable
 
@@ -138,7 +139,7 @@ async def _write(channel: Any, messages: Sequence[Outgoing]) -> list[asyncio.Fut
         frames.append(commands.Basic.Publish(routing_key=message.queue, mandatory=message.mandatory))
         frames.append(ContentHeader(properties=message.properties, body_size=len(message.body)))
         frames.extend(channel._split_body(message.body))
-    await channel.write_queue.put(ChannelFrame.marshall(channel_number=channel.number, frames=frames))
+    await write(channel, frames)
     return confirmations
 
 
