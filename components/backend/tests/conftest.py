@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import asyncpg
 import pytest
+
 from gonets.adapters.postgres.migrate import migrate
 from gonets.adapters.postgres.pool import Pool
 from gonets.settings import Database, Rabbit
@@ -92,6 +93,6 @@ async def pool(servers: Servers) -> AsyncIterator[Pool]:
     """A pool on the test database, whose tables are emptied first."""
     pool = Pool(servers.database.dsn, size=8, timeout=20)
     await pool.open()
-    await pool.fetch("TRUNCATE task, integration_service, worker_life RESTART IDENTITY")
+    await pool.fetch("TRUNCATE task, task_attempt, integration_service, worker_life, provider RESTART IDENTITY")
     yield pool
     await pool.close()

@@ -11,7 +11,8 @@ from fakes import FakeTaskTable
 from gonets.adapters.postgres.lifeline import PostgresLifeline
 from gonets.adapters.postgres.pool import Pool
 from gonets.adapters.postgres.queries import PostgresTaskQueries, create_engine
-from gonets.adapters.postgres.tasks import PostgresTaskIntake, PostgresTasks, PostgresTaskWakes
+from gonets.adapters.postgres.tasks import PostgresTaskIntake, PostgresTasks
+from gonets.adapters.postgres.wakes import PostgresTaskWakes
 from gonets.core.tasks.model import JSON
 from gonets.core.tasks.ports import TaskClaims, TaskIntake, TaskOutcomes, TaskQueries, TaskWakes
 

@@ -63,6 +63,7 @@ async def test_a_record_carries_every_field_and_back(table):
         created_at=record.created_at,
         updated_at=record.updated_at,
         next_attempt_at=None,
+        history=record.history,
     )
     assert abs(record.updated_at - record.created_at - timedelta(hours=2)) < timedelta(seconds=10)
     assert record.created_at.utcoffset() == record.updated_at.utcoffset() == timedelta(0)

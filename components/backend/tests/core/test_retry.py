@@ -7,20 +7,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gonets.core.shared.errors import Category
-from gonets.core.tasks.model import Failure, ProviderError
-from gonets.core.tasks.retry import LONGEST_WAIT, GiveUp, Park, RetryPolicy, decide
+from gonets.core.tasks.model import LONGEST_WAIT, Claimed, Failure, ProviderError, Task, TaskType
+from gonets.core.tasks.retry import GiveUp, Park, RetryPolicy, decide
 
 POLICY = RetryPolicy(max_attempts=5, first_delay=timedelta(seconds=1), longest_delay=timedelta(seconds=10))
 PASSING = {Category.UNAVAILABLE, Category.QUOTA_EXHAUSTED, Category.OUTCOME_UNKNOWN}
 
 
-def _decide(category, attempts=1, *, policy=POLICY, random=0.0, retry_after=None):
-    return decide(ProviderError(category, "because", retry_after=retry_after), attempts, policy, lambda: random)
+def _decide(category, attempts=1, *, policy=POLICY, random=0.0, retry_after=None, age=timedelta(0), probe=False):
+    claim = Claimed(Task(1, TaskType.PHONE, "1"), token=1, life=1, attempts=attempts, age=age)
+    return decide(
+        ProviderError(category, "because", retry_after=retry_after), claim, policy, lambda: random, probe=probe
+    )
 
 
 @pytest.mark.parametrize("category", list(Category))
 def test_only_what_may_pass_is_tried_again(category):
-    expected = Park if category in PASSING else GiveUp
+    expected = Park if category in PASSING | {Category.MISCONFIGURED} else GiveUp
     assert isinstance(_decide(category), expected)
 
 
@@ -80,6 +83,26 @@ def test_nonsense_of_a_provider_is_as_good_as_nothing():
     assert _decide(Category.QUOTA_EXHAUSTED, retry_after=float("nan")).delay == timedelta(seconds=1)
 
 
+def test_the_operators_mistake_is_never_the_tasks():
+    decision = _decide(Category.MISCONFIGURED, 99, age=timedelta(days=99))
+    assert isinstance(decision, Park)
+    assert not decision.counted
+
+
+def test_a_try_that_only_probed_the_provider_does_not_count():
+    decision = _decide(Category.UNAVAILABLE, 99, probe=True)
+    assert isinstance(decision, Park)
+    assert not decision.counted
+    assert _decide(Category.UNAVAILABLE).counted
+
+
+def test_a_task_that_is_too_old_is_given_up_and_says_so():
+    policy = RetryPolicy(max_age=timedelta(hours=2))
+    decision = _decide(Category.UNAVAILABLE, policy=policy, age=timedelta(hours=2))
+    assert decision == GiveUp(Failure(Category.UNAVAILABLE, "because (gave up after 2:00:00)"))
+    assert isinstance(_decide(Category.UNAVAILABLE, policy=policy, age=timedelta(hours=1)), Park)
+
+
 @settings(deadline=None)
 @given(
     category=st.sampled_from(Category),
@@ -94,7 +117,7 @@ def test_every_decision_is_bounded(category, attempts, first, longest, random, r
     decision = _decide(category, attempts, policy=policy, random=random, retry_after=retry_after)
     assert decision.failure == Failure(category, "because")
     if category not in PASSING:
-        assert isinstance(decision, GiveUp)
+        assert isinstance(decision, Park if category is Category.MISCONFIGURED else GiveUp)
         return
     assert isinstance(decision, Park)
     assert timedelta(0) <= decision.delay <= max(longest, LONGEST_WAIT)

@@ -5,10 +5,13 @@ from datetime import timedelta
 
 import pytest
 
-from fakes import FakeAnnouncements, FakeLifeline, FakeProvider, FakeReplyInbox, FakeTaskTable
+from fakes import FakeAnnouncements, FakeBudget, FakeCircuits, FakeLifeline, FakeProvider, FakeReplyInbox, FakeTaskTable
 from gonets.core.shared.errors import Category, Conflict, Invalid, NotFound, Unavailable
+from gonets.core.tasks.circuit import Circuit, CircuitPolicy
+from gonets.core.tasks.gate import Gate
 from gonets.core.tasks.liveness import Watch
 from gonets.core.tasks.model import (
+    Attempt,
     Claimed,
     Failure,
     Finished,
@@ -20,7 +23,7 @@ from gonets.core.tasks.model import (
     Waiter,
 )
 from gonets.core.tasks.retry import RetryPolicy
-from gonets.core.tasks.use_cases import ReadTasks, RunTask, SubmitTask, TakeTask, TellTask, WakeTasks
+from gonets.core.tasks.use_cases import ReadTasks, RunAlone, RunTask, SubmitTask, TakeTask, TellTask, WakeTasks
 
 TASK = Task(7, TaskType.PHONE, "8 916 823 34 54")
 OTHER = Task(7, TaskType.PHONE, "another number")
@@ -231,12 +234,17 @@ class TestRunTask:
         return FakeLifeline()
 
     @pytest.fixture
-    def run(self, provider, lifeline, table, tell):
+    def gate(self):
+        return Gate("p", FakeBudget(), FakeCircuits(), CircuitPolicy(), rate=0, in_flight=0, most_waiting=50)
+
+    @pytest.fixture
+    def run(self, provider, gate, lifeline, table, tell):
         policy = RetryPolicy(max_attempts=2, first_delay=timedelta(seconds=8))
         providers = dict.fromkeys(TaskType, FakeProvider(AssertionError("the wrong provider"))) | {
             TaskType.PHONE: provider
         }
-        return RunTask(providers, lifeline, table, tell, dict.fromkeys(TaskType, policy), random=lambda: 0.0)
+        gates = dict.fromkeys(TaskType, gate)
+        return RunTask(providers, gates, lifeline, table, tell, dict.fromkeys(TaskType, policy), random=lambda: 0.0)
 
     @pytest.fixture
     async def claim(self, table):
@@ -278,7 +286,27 @@ class TestRunTask:
         await run(claim)
         assert table.rows[7].wake_at == table.clock.now + timedelta(seconds=60)
 
-    @pytest.mark.parametrize("category", [Category.REFUSED, Category.MISCONFIGURED, Category.INVALID], ids=str)
+    async def test_an_operator_s_mistake_parks_the_task_and_counts_no_try(self, run, claim, table, provider):
+        self._script(provider, ProviderError(Category.MISCONFIGURED, "wrong key"))
+        await run(claim)
+        record = await table.get(7)
+        assert (record.status, record.attempts, record.history) == (TaskStatus.PARKED, 0, [])
+
+    async def test_behind_an_open_circuit_the_provider_is_not_asked(self, run, claim, table, provider, gate):
+        gate.learn(Circuit(1, timedelta(seconds=30), REFUSED))
+        await run(claim)
+        record = await table.get(7)
+        assert (record.status, record.attempts, record.last_failure) == (TaskStatus.PARKED, 0, REFUSED)
+        assert record.next_attempt_at >= table.clock.now + timedelta(seconds=29)
+        assert provider.asked == []
+
+    async def test_tries_that_failed_are_the_task_s_history(self, run, claim, table, provider):
+        self._script(provider, ProviderError(Category.UNAVAILABLE, "HTTP 503", answer="busy"))
+        await run(claim)
+        [attempt] = (await table.get(7)).history
+        assert attempt == Attempt(1, table.clock.now, Failure(Category.UNAVAILABLE, "HTTP 503", "busy"))
+
+    @pytest.mark.parametrize("category", [Category.REFUSED, Category.INVALID], ids=str)
     async def test_a_failure_that_will_not_pass_is_final_and_told(
         self, run, claim, table, provider, announcements, category
     ):
@@ -374,6 +402,29 @@ class TestRunTask:
         del table.rows[7]
         await run(claim)
         assert announcements.results == []
+
+
+class TestRunAlone:
+    async def test_a_suspect_that_kills_its_worker_is_set_aside(self, table):
+        claim = await table.claim(TASK, None, 1)
+
+        async def die(_):
+            assert table.rows[7].alone
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            await RunAlone(table, die)(claim)
+        await table.bury(await table.heartbeats())
+        assert (_status(table), table.rows[7].failure.category) == (TaskStatus.FAILED, Category.POISON)
+
+    async def test_a_claim_that_was_lost_is_not_run(self, table):
+        claim = await table.claim(TASK, None, 1)
+        await table.bury(await table.heartbeats())
+
+        async def never(_):
+            raise AssertionError("it is somebody else's now")
+
+        await RunAlone(table, never)(claim)
 
 
 class TestWakeTasks:

@@ -4,12 +4,13 @@ import copy
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from gonets.core.shared.errors import Invalid, Unavailable
+from gonets.core.shared.errors import Category, Invalid, Unavailable
 from gonets.core.tasks.model import (
     JSON,
+    Attempt,
     Claimed,
     Conflicting,
     Failure,
@@ -54,6 +55,9 @@ class _Row:
     life: int | None = None
     wake_at: datetime | None = None
     wakes: int = 0
+    takeovers: int = 0
+    alone: bool = False
+    history: list[Attempt] = field(default_factory=list)
 
     @property
     def ended(self) -> bool:
@@ -133,7 +137,7 @@ class FakeTaskTable:
             row.wake_at, row.wakes, row.updated_at = None, 0, self.clock.now
         if row.status is TaskStatus.PROCESSING and row.token == token:
             assert row.life is not None
-            return Claimed(row.task, token, row.life, row.attempts)
+            return Claimed(row.task, token, row.life, row.attempts, row.takeovers, self.clock.now - row.created_at)
         return Pending()
 
     # --- TaskOutcomes ---
@@ -155,12 +159,15 @@ class FakeTaskTable:
             )
         return row.end()
 
-    async def park(self, claim: Claimed, failure: Failure, delay: timedelta) -> bool:
+    async def park(self, claim: Claimed, failure: Failure, delay: timedelta, *, counted: bool = True) -> bool:
         self._open()
         row = self._held(claim, TaskStatus.PROCESSING)
         if row is None:
             return False
+        self._enter(row, failure if counted else None)
+        row.attempts -= not counted
         row.status, row.failure, row.wake_at = TaskStatus.PARKED, _readable(failure), self.clock.now + delay
+        row.takeovers, row.alone = 0, False
         row.token, row.life, row.wakes, row.updated_at = None, None, 0, self.clock.now
         return True
 
@@ -169,6 +176,9 @@ class FakeTaskTable:
         row = self._held(claim, TaskStatus.PROCESSING, TaskStatus.FAILED)
         if row is None:
             return None
+        if row.status is TaskStatus.PROCESSING:
+            self._enter(row, failure)
+        row.alone = False
         row.status, row.failure, row.wake_at, row.updated_at = (
             TaskStatus.FAILED,
             _readable(failure),
@@ -176,6 +186,17 @@ class FakeTaskTable:
             self.clock.now,
         )
         return row.end()
+
+    def _enter(self, row: _Row, failure: Failure | None) -> None:
+        if failure:
+            row.history.append(Attempt(row.attempts, self.clock.now, _readable(failure)))
+
+    async def alone(self, claim: Claimed) -> bool:
+        self._open()
+        row = self._held(claim, TaskStatus.PROCESSING)
+        if row is not None:
+            row.alone = True
+        return row is not None
 
     def _held(self, claim: Claimed, *statuses: TaskStatus) -> _Row | None:
         row = self.rows.get(claim.task.task_id)
@@ -209,7 +230,11 @@ class FakeTaskTable:
         orphans = [row for row in self.rows.values() if row.life is not None and row.life not in self.lives]
         for row in orphans:
             if row.status is TaskStatus.PROCESSING:
-                row.status = TaskStatus.QUEUED
+                row.takeovers += 1
+                row.status = TaskStatus.FAILED if row.alone else TaskStatus.QUEUED
+                if row.alone:
+                    row.failure = Failure(Category.POISON, "its workers died")
+            row.alone = False
             row.life, row.token, row.wake_at, row.wakes, row.updated_at = None, None, self.clock.now, 0, self.clock.now
         return len(orphans)
 
@@ -235,7 +260,7 @@ class FakeTaskTable:
     async def get(self, task_id: int) -> TaskRecord | None:
         self._open()
         row = self.rows.get(task_id)
-        return self._record_of(row) if row else None
+        return replace(self._record_of(row), history=list(row.history)) if row else None
 
     async def page(
         self, *, status: TaskStatus | None, task_type: TaskType | None, cursor: str | None, limit: int
@@ -292,7 +317,11 @@ def _stored(value: JSON) -> JSON:
 
 
 def _readable(failure: Failure) -> Failure:
-    return Failure(failure.category, str(_cleaned(failure.reason)))
+    return Failure(
+        failure.category,
+        str(_cleaned(failure.reason)),
+        None if failure.answer is None else str(_cleaned(failure.answer)),
+    )
 
 
 def _cleaned(value: JSON) -> JSON:

@@ -8,7 +8,8 @@ import pytest
 from eventually import eventually
 from gonets.adapters.postgres.lifeline import PostgresLifeline
 from gonets.adapters.postgres.pool import Pool
-from gonets.adapters.postgres.tasks import PostgresTasks, PostgresTaskWakes
+from gonets.adapters.postgres.tasks import PostgresTasks
+from gonets.adapters.postgres.wakes import PostgresTaskWakes
 from gonets.core.shared.errors import Category, Unavailable
 from gonets.core.tasks.model import Claimed, Failure, Task, TaskType
 from proxy import Proxy

@@ -12,8 +12,23 @@ from pydantic import BaseModel, Field
 from gonets.adapters.http.bodies import JsonRoute
 from gonets.adapters.http.problems import TOO_LARGE, responses
 from gonets.contract import TaskError, TaskMessage, TaskResult
-from gonets.core.tasks.model import MAX_TASK_ID, TaskRecord, TaskStatus, TaskType
+from gonets.core.tasks.model import MAX_TASK_ID, Attempt, TaskRecord, TaskStatus, TaskType
 from gonets.core.tasks.use_cases import ReadTasks, SubmitTask
+
+
+class AttemptView(BaseModel):
+    """A try that failed."""
+
+    number: int
+    ended_at: datetime
+    error: TaskError
+    answer: Annotated[str | None, Field(description="What the provider said, shortened, secrets out")]
+
+    @classmethod
+    def of(cls, attempt: Attempt) -> "AttemptView":
+        failure = attempt.failure
+        error = TaskError(category=failure.category, reason=failure.reason)
+        return cls(number=attempt.number, ended_at=attempt.ended_at, error=error, answer=failure.answer)
 
 
 class TaskView(BaseModel):
@@ -30,6 +45,7 @@ class TaskView(BaseModel):
     created_at: datetime
     updated_at: datetime
     next_attempt_at: Annotated[datetime | None, Field(description="Of a parked task")]
+    history: Annotated[Sequence[AttemptView], Field(description="Tries that failed; not in lists")] = ()
 
     @classmethod
     def of(cls, record: TaskRecord) -> "TaskView":
@@ -46,6 +62,7 @@ class TaskView(BaseModel):
             created_at=record.created_at,
             updated_at=record.updated_at,
             next_attempt_at=record.next_attempt_at,
+            history=[AttemptView.of(attempt) for attempt in record.history],
         )
 
 

@@ -55,8 +55,7 @@ def judge(error: ProviderError, *, in_a_row: int, opened: int, policy: CircuitPo
         return Open(policy.operator_pause, failure)
     if error.category not in _SICK:
         return None
-    asked = timedelta(seconds=error.retry_after or 0)
-    if opened or asked or in_a_row >= policy.failures:
+    if opened or error.wait or in_a_row >= policy.failures:
         pause = min(policy.first_pause * 2 ** min(opened, 16), policy.longest_pause)
-        return Open(max(pause, asked), failure)
+        return Open(max(pause, error.wait), failure)
     return None

@@ -85,6 +85,8 @@ class Gate:
         """What the service knows of this provider's circuit, read now."""
         self._circuit = circuit
         self._read_at = self._monotonic()
+        if circuit.opened:
+            self._in_a_row = 0
 
     async def enter(self) -> Entered | Postponed:
         """Waits at most NEAR. Whoever entered MUST call `leave`. Raises Unavailable."""

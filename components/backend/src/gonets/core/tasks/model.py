@@ -10,6 +10,8 @@ from gonets.core.shared.errors import Category, GonetsError, Invalid
 
 MAX_TASK_ID = 2**63 - 1
 MAX_DATA_LENGTH = 10_000
+LONGEST_WAIT = timedelta(days=1)
+"""No provider puts a task off for longer, whatever it asks for."""
 SUSPECT_FROM = 2
 """Takeovers. One is chance: every task in a dead worker's hands has one."""
 
@@ -88,7 +90,7 @@ class Claimed:
     life: int
     attempts: int
     takeovers: int = 0
-    age: timedelta = timedelta(0)
+    age: timedelta = field(default=timedelta(0), compare=False)
 
     @property
     def suspect(self) -> bool:
@@ -193,3 +195,10 @@ class ProviderError(GonetsError):
     @property
     def failure(self) -> Failure:
         return Failure(self.category, self.reason, self.answer)
+
+    @property
+    def wait(self) -> timedelta:
+        """For how long the provider asked to be left in peace; zero where it said nothing, or nonsense."""
+        if self.retry_after is None or not self.retry_after > 0:
+            return timedelta(0)
+        return timedelta(seconds=min(self.retry_after, LONGEST_WAIT.total_seconds()))

@@ -62,11 +62,10 @@ def decide(
         return GiveUp(_because(error, f"gave up after {policy.max_age}"))
     if claim.attempts >= policy.max_attempts and not probe:
         return GiveUp(_because(error, f"gave up after {claim.attempts} attempts"))
-    # The exponent is bounded so that no number of attempts overflows the multiplication.
-    delay = min(policy.first_delay * 2 ** min(claim.attempts - 1, 32), policy.longest_delay) * jitter
-    if error.retry_after is not None:
-        delay = max(delay, timedelta(seconds=error.retry_after))
-    return Park(delay, error.failure, counted=not probe)
+    # In seconds, as floats, for no number of attempts to overflow.
+    seconds = policy.first_delay.total_seconds() * 2.0 ** min(claim.attempts - 1, 64)
+    delay = timedelta(seconds=min(seconds, policy.longest_delay.total_seconds())) * jitter
+    return Park(max(delay, error.wait), error.failure, counted=not probe)
 
 
 def _because(error: ProviderError, why: str) -> Failure:

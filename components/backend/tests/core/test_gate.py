@@ -1,0 +1,177 @@
+"""The way to a provider, on a budget and circuits in memory."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from fakes import FakeBudget, FakeCircuits
+from gonets.core.shared.errors import Category
+from gonets.core.tasks.circuit import Circuit, CircuitPolicy
+from gonets.core.tasks.gate import Entered, Gate, Gates, Postponed
+from gonets.core.tasks.model import Failure, ProviderError
+
+DOWN = ProviderError(Category.UNAVAILABLE, "HTTP 503")
+POLICY = CircuitPolicy(failures=2, first_pause=timedelta(seconds=10))
+
+
+@pytest.fixture
+def budget():
+    return FakeBudget()
+
+
+@pytest.fixture
+def circuits():
+    return FakeCircuits()
+
+
+@pytest.fixture
+def clock():
+    return [1000.0]
+
+
+@pytest.fixture
+def make(budget, circuits, clock):
+    def make(*, rate=0.0, in_flight=0, most_waiting=2):
+        return Gate(
+            "p",
+            budget,
+            circuits,
+            POLICY,
+            rate=rate,
+            in_flight=in_flight,
+            most_waiting=most_waiting,
+            monotonic=lambda: clock[0],
+        )
+
+    return make
+
+
+async def _turns(number=20):
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+class TestTheCircuit:
+    async def test_a_closed_one_lets_everybody_pass(self, make):
+        gate = make()
+        assert [await gate.enter() for _ in range(100)] == [Entered()] * 100
+
+    async def test_failures_in_a_row_open_it_for_all_workers(self, make, circuits):
+        one, other = make(), make()
+        for _ in range(2):
+            await one.leave(await one.enter(), DOWN)
+        assert isinstance(await one.enter(), Postponed)
+        await Gates(circuits, [other]).refresh()
+        postponed = await other.enter()
+        assert isinstance(postponed, Postponed)
+        assert postponed.failure == Failure(Category.UNAVAILABLE, "HTTP 503")
+        assert postponed.delay >= timedelta(seconds=10)
+
+    async def test_a_success_between_starts_the_count_anew(self, make):
+        gate = make()
+        for error in (DOWN, None, DOWN):
+            await gate.leave(await gate.enter(), error)
+        assert await gate.enter() == Entered()
+
+    async def test_when_the_pause_is_over_one_may_probe_and_its_success_closes(self, make, circuits, clock):
+        gate = make()
+        for _ in range(2):
+            await gate.leave(await gate.enter(), DOWN)
+        clock[0] += 10
+        circuits.over = True
+        first, second = await gate.enter(), await gate.enter()
+        assert first == Entered(probe=True)
+        assert isinstance(second, Postponed)
+        await gate.leave(first, None)
+        assert await gate.enter() == Entered()
+        assert circuits.circuits["p"] == Circuit()
+
+    async def test_a_failed_probe_opens_it_again_for_longer(self, make, circuits, clock):
+        gate = make()
+        for _ in range(2):
+            await gate.leave(await gate.enter(), DOWN)
+        clock[0] += 10
+        circuits.over = True
+        await gate.leave(await gate.enter(), DOWN)
+        assert circuits.circuits["p"].opened == 2
+        assert circuits.circuits["p"].pause_left == timedelta(seconds=15)
+
+    async def test_calls_that_were_under_way_when_it_opened_do_not_open_it_further(self, make, circuits):
+        gate = make()
+        under_way = [await gate.enter() for _ in range(50)]
+        for entered in under_way:
+            await gate.leave(entered, DOWN)
+        assert circuits.circuits["p"].opened == 1
+
+    async def test_without_the_database_the_worker_still_knows(self, make, circuits):
+        gate = make()
+        circuits.available = False
+        for _ in range(2):
+            await gate.leave(await gate.enter(), DOWN)
+        assert isinstance(await gate.enter(), Postponed)
+
+
+class TestPermits:
+    async def test_no_more_than_there_are(self, make, budget):
+        budget.free_permits = 2
+        gate = make(in_flight=2)
+        entered = [await gate.enter(), await gate.enter()]
+        waiting = asyncio.create_task(gate.enter())
+        await _turns()
+        assert not waiting.done()
+        await gate.leave(entered[0], None)
+        assert await waiting == Entered()
+
+    async def test_what_nobody_here_needs_goes_back_to_all(self, make, budget):
+        budget.free_permits = 1
+        gate = make(in_flight=1)
+        await gate.leave(await gate.enter(), None)
+        await _turns()
+        assert (budget.given_back, budget.free_permits) == (1, 1)
+
+    async def test_a_permit_that_cannot_be_given_back_is_kept_for_the_next(self, make, budget):
+        budget.free_permits = 1
+        gate = make(in_flight=1)
+        entered = await gate.enter()
+        budget.available = False
+        await gate.leave(entered, None)
+        await _turns()
+        assert await gate.enter() == Entered()
+
+    async def test_who_leaves_the_line_takes_no_permit_with_him(self, make, budget):
+        budget.free_permits = 1
+        gate = make(in_flight=1)
+        entered = await gate.enter()
+        waiting = asyncio.create_task(gate.enter())
+        await _turns()
+        waiting.cancel()
+        await _turns()
+        await gate.leave(entered, None)
+        await _turns()
+        assert budget.free_permits == 1
+
+    async def test_only_so_many_wait_in_the_worker(self, make, budget):
+        budget.free_permits = 0
+        gate = make(in_flight=1, most_waiting=2)
+        waiting = [asyncio.create_task(gate.enter()) for _ in range(3)]
+        done, rest = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        assert [task.result().failure.category for task in done] == [Category.QUOTA_EXHAUSTED]
+        for task in rest:
+            task.cancel()
+
+
+class TestTheRate:
+    async def test_without_a_moment_near_enough_the_task_is_set_aside(self, make, budget):
+        budget.free_slots = 1
+        gate = make(rate=1, most_waiting=10)
+        first, second = await asyncio.gather(gate.enter(), gate.enter())
+        assert first == Entered()
+        assert isinstance(second, Postponed)
+
+    async def test_with_no_moment_its_permit_is_free_again(self, make, budget):
+        budget.free_slots, budget.free_permits = 0, 1
+        gate = make(rate=1, in_flight=1)
+        assert isinstance(await gate.enter(), Postponed)
+        await _turns()
+        assert budget.free_permits == 1
