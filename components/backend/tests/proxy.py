@@ -21,7 +21,7 @@ class Proxy:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
-        self._open.set()
+        self.thaw()
         await self.cut()
 
     async def cut(self) -> None:
@@ -34,8 +34,9 @@ class Proxy:
 
     async def restore(self) -> None:
         """As before, on the same port."""
-        self._open.set()
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        self.thaw()
+        if self._server is None:
+            self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     def freeze(self) -> None:

@@ -40,6 +40,7 @@ class Queues:
     def __init__(self, connection: aio_pika.abc.AbstractConnection, channel: aio_pika.abc.AbstractChannel) -> None:
         self.connection = connection
         self.channel = channel
+        self._kept: dict[str, list[AbstractIncomingMessage]] = {}
 
     async def send(self, body: Any, queue: str = TASKS, **properties: Any) -> None:
         """Publishes through the default exchange; what is not bytes goes as JSON. Nothing is set that is not named."""
@@ -49,13 +50,19 @@ class Queues:
     async def find(
         self, queue: str, wanted: Callable[[AbstractIncomingMessage], bool], what: str, *, timeout: float = PATIENCE
     ) -> AbstractIncomingMessage:
-        """The first message that is wanted; those before it are taken off the queue and forgotten."""
+        """The first message that is wanted, taken off the queue; those before it are kept for the next who looks."""
         source = await self.channel.get_queue(queue, ensure=False)
+        kept = self._kept.setdefault(queue, [])
 
         async def look() -> AbstractIncomingMessage | None:
+            for message in kept:
+                if wanted(message):
+                    kept.remove(message)
+                    return message
             while message := await source.get(no_ack=True, fail=False):
                 if wanted(message):
                     return message
+                kept.append(message)
             return None
 
         return await until(look, f"{what} on {queue}", timeout=timeout)

@@ -1,5 +1,6 @@
 """An installation as its operator sees it: real processes, each with its variables, its log and its pid."""
 
+import itertools
 import os
 import re
 import signal
@@ -7,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -121,6 +122,7 @@ class Installation:
     sandbox_http: int = field(default_factory=free_port)
     sandbox_grpc: int = field(default_factory=free_port)
     processes: list[Process] = field(default_factory=list)
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     @property
     def environment(self) -> dict[str, str]:
@@ -148,7 +150,7 @@ class Installation:
         """Starts a process and does not wait for it."""
         environment = self.environment | {"API_HOST": "127.0.0.1", "API_PORT": str(free_port())}
         environment |= {name: str(value) for name, value in variables.items()}
-        process = Process(command, environment, self.logs / f"{command}-{len(self.processes)}.log")
+        process = Process(command, environment, self.logs / f"{command.strip('-')}-{next(self._numbers)}.log")
         self.processes.append(process)
         return process
 

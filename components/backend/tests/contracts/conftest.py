@@ -8,6 +8,7 @@ from typing import Protocol
 import pytest
 
 from fakes import FakeTaskTable
+from foreign import broker  # noqa: F401 - a fixture
 from gonets.adapters.postgres.lifeline import PostgresLifeline
 from gonets.adapters.postgres.pool import Pool
 from gonets.adapters.postgres.queries import PostgresTaskQueries, create_engine

@@ -108,7 +108,7 @@ def _field(location: Sequence[int | str]) -> str:
 def _reason(detail: Mapping[str, Any]) -> str:
     if detail["type"] == "json_invalid":
         return f"no valid JSON: {detail.get('ctx', {}).get('error', detail['msg'])}"
-    if isinstance(detail["input"], bytes):
+    if isinstance(detail.get("input"), bytes):
         # The framework's word for a body that it did not even try to read.
         return "must be sent with Content-Type: application/json"
     return str(detail["msg"]).removeprefix("Value error, ")

@@ -1,5 +1,6 @@
 """The reading side of the task table."""
 
+import asyncio
 import base64
 import binascii
 from dataclasses import replace
@@ -39,8 +40,10 @@ def create_engine(dsn: str, *, timeout: float) -> AsyncEngine:
 class PostgresTaskQueries:
     """Implements TaskQueries."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, *, patience: float = 1.5) -> None:
+        """`patience`: seconds for a connection that answers: the engine's look at it may take as long as a query."""
         self._engine = engine
+        self._patience = patience
 
     async def get(self, task_id: int) -> TaskRecord | None:
         rows = await self._rows(_RECORD.where(task.c.task_id == task_id))
@@ -70,8 +73,13 @@ class PostgresTaskQueries:
 
     async def _rows(self, query: Select[Any]) -> list[Any]:
         try:
-            async with database_errors(), self._engine.connect() as connection:
-                return list(await connection.execute(query))
+            async with database_errors():
+                async with asyncio.timeout(self._patience):
+                    connection = await self._engine.connect()
+                try:
+                    return list(await connection.execute(query))
+                finally:
+                    await connection.close()
         except DBAPIError as error:
             cause = error.orig.__cause__ if error.orig is not None else None
             if error.connection_invalidated or isinstance(cause, AWAY):

@@ -1,5 +1,6 @@
 """What is told by queue, and how it looks on the wire."""
 
+import logging
 import uuid
 
 from pamqp.commands import Basic
@@ -7,7 +8,10 @@ from pamqp.commands import Basic
 from gonets.adapters.rabbitmq import topology
 from gonets.adapters.rabbitmq.publisher import PERSISTENT, Outgoing, Publisher
 from gonets.contract import TaskError, TaskFailure, TaskMessage, TaskResult
+from gonets.core.shared.errors import Invalid
 from gonets.core.tasks.model import Failure, Task, Waiter
+
+log = logging.getLogger(__name__)
 
 
 class RabbitAnnouncements:
@@ -27,7 +31,12 @@ class RabbitAnnouncements:
     async def reply(self, waiter: Waiter, task_id: int, outcome: int | Failure) -> None:
         properties = _properties(str(uuid.uuid4()), waiter.correlation_id)
         # Not mandatory: direct reply-to reports NO_ROUTE although it delivers.
-        await self._publisher.publish(Outgoing(waiter.reply_to, _end(task_id, outcome), properties, mandatory=False))
+        try:
+            await self._publisher.publish(
+                Outgoing(waiter.reply_to, _end(task_id, outcome), properties, mandatory=False)
+            )
+        except Invalid as error:
+            log.warning("no message can reach a waiter", extra={"task_id": task_id, "reason": error.reason})
 
     async def wake(self, task: Task) -> None:
         body = TaskMessage.from_task(task).model_dump_json().encode()

@@ -24,13 +24,14 @@ async def connect(url: str, name: str, *, timeout: float = 5.0) -> AbstractConne
         async with asyncio.timeout(timeout):
             await connection.connect()
     except asyncio.CancelledError as error:
-        if _being_cancelled():
+        if being_cancelled():
             raise
         raise ConnectionError("the connection died while it was opened") from error
     return connection
 
 
-def _being_cancelled() -> bool:
+def being_cancelled() -> bool:
+    """Whether a CancelledError here is meant for this task, and is not aiormq's word for a lost connection."""
     current = asyncio.current_task()
     return current is not None and current.cancelling() > 0
 
@@ -41,7 +42,7 @@ async def close(connection: AbstractConnection) -> None:
         async with asyncio.timeout(2):
             await connection.close()
     except (asyncio.CancelledError, *AWAY) as error:
-        if _being_cancelled():
+        if being_cancelled():
             raise
         log.debug("a connection did not close in order", extra={"reason": str(error)})
 
@@ -54,7 +55,7 @@ async def keep_connected(url: str, name: str, session: Callable[[AbstractConnect
             connection = await connect(url, name)
             await session(connection)
         except (asyncio.CancelledError, *AWAY) as error:
-            if _being_cancelled():
+            if being_cancelled():
                 raise
             log.warning("lost the broker", extra={"connection": name, "reason": str(error) or type(error).__name__})
         finally:

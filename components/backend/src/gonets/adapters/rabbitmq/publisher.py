@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import logging
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,10 +15,10 @@ from pamqp import commands
 from pamqp.header import ContentHeader
 
 from gonets.adapters.rabbitmq import topology
-from gonets.adapters.rabbitmq.connection import AWAY, close, connect
+from gonets.adapters.rabbitmq.connection import AWAY, being_cancelled, close, connect
 from gonets.adapters.rabbitmq.frames import write
 from gonets.core.shared.batching import Batcher
-from gonets.core.shared.errors import Unavailable
+from gonets.core.shared.errors import Invalid, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,8 @@ class Publisher:
         )
 
     async def publish(self, message: Outgoing) -> None:
-        """Returns when the broker has taken the message. Raises Unavailable: it was perhaps taken."""
+        """Returns when the broker has taken the message. Raises Unavailable: it was perhaps taken; and Invalid for what
+        AMQP cannot carry: a name or a mark over 255 bytes, headers over one frame."""
         error = await self._batcher.add(message)
         if error is not None:
             raise Unavailable(f"the broker did not take the message: {_words(error)}") from error
@@ -77,7 +79,9 @@ class Publisher:
                     again = await self._send([messages[i] for i in returned])
                     for i, outcome in zip(returned, again, strict=True):
                         outcomes[i] = outcome
-        except AWAY as error:
+        except (asyncio.CancelledError, *AWAY) as error:
+            if being_cancelled():
+                raise
             await self._drop()
             raise Unavailable(f"the broker is away: {_words(error)}") from error
         return outcomes
@@ -87,8 +91,13 @@ class Publisher:
         async with self._writing:  # the broker numbers messages in the order in which they are written
             confirmations = await _write(channel, messages)
         confirmed = asyncio.gather(*confirmations, return_exceptions=True)
-        await asyncio.wait([confirmed, channel.closing], return_when=asyncio.FIRST_COMPLETED)
+        closing = channel.closing
+        try:
+            await asyncio.wait([confirmed, closing], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            closing.cancel()  # an observer that is not cancelled stays with the channel as long as it lives
         if not confirmed.done():
+            confirmed.add_done_callback(lambda future: future.exception())
             confirmed.cancel()
             raise ConnectionError("the channel was closed before the broker confirmed")
         return [outcome if isinstance(outcome, BaseException) else None for outcome in confirmed.result()]
@@ -119,28 +128,34 @@ _closing: set[asyncio.Task[None]] = set()
 
 
 async def _write(channel: Any, messages: Sequence[Outgoing]) -> list[asyncio.Future[Any]]:
-    """All frames in one write; returns the confirms to wait for.
+    """All frames in one write; returns the confirms to wait for. Raises Invalid for what AMQP cannot carry.
 
     aiormq's own publish takes a lock, a timer and a write for each message, which is most of what publishing costs
     (docs/adr/004). This does what it does, for many: it numbers the messages and enters their confirmations.
     """
-    loop = asyncio.get_running_loop()
-    confirmations: list[asyncio.Future[Any]] = []
     frames: list[Any] = []
     for message in messages:
-        channel.delivery_tag += 1
-        tag = channel.delivery_tag
-        confirmation = channel.confirmations[tag] = loop.create_future()
-        confirmations.append(confirmation)
-        if message.mandatory:
-            message_id = message.properties.message_id
-            channel.message_id_delivery_tag[message_id] = tag
-            confirmation.add_done_callback(partial(_forget, channel, message_id))
         frames.append(commands.Basic.Publish(routing_key=message.queue, mandatory=message.mandatory))
         frames.append(ContentHeader(properties=message.properties, body_size=len(message.body)))
         frames.extend(channel._split_body(message.body))
-    await write(channel, frames)
-    return confirmations
+    try:
+        await write(channel, frames)
+    except (TypeError, ValueError, OverflowError, struct.error) as error:
+        raise Invalid("message", f"is nothing that AMQP can carry: {error}") from error
+    # Numbered once it is handed over, for the broker numbers only what it gets; nothing else runs in between.
+    return [_number(channel, message) for message in messages]
+
+
+def _number(channel: Any, message: Outgoing) -> asyncio.Future[Any]:
+    channel.delivery_tag += 1
+    tag = channel.delivery_tag
+    confirmation: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    channel.confirmations[tag] = confirmation
+    if message.mandatory:
+        message_id = message.properties.message_id
+        channel.message_id_delivery_tag[message_id] = tag
+        confirmation.add_done_callback(partial(_forget, channel, message_id))
+    return confirmation
 
 
 def _forget(channel: Any, message_id: str | None, _: object) -> None:

@@ -1,0 +1,216 @@
+"""What providers do to us: told to everyone who asked where it is final, tried again where it passes."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from acceptance.clients import FAILURES, RESULTS, Queues, SandboxControl, queues_of, until
+from acceptance.stack import Installation, Stack
+
+
+def problem(answer: httpx.Response, status: int, category: str) -> str:
+    """Checks a problem document and returns its detail."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    document = answer.json()
+    assert (document["status"], document["category"]) == (status, category)
+    assert document.keys() == {"type", "title", "status", "detail", "category"}
+    return str(document["detail"])
+
+
+@pytest.mark.parametrize(
+    ("task_type", "data", "provider", "fault", "category"),
+    [
+        ("phone", "+79170000001", "dadata", {"kind": "status", "status": 400}, "refused"),
+        ("phone", "+79170000002", "dadata", {"kind": "status", "status": 403}, "misconfigured"),
+        ("email", "e401@matrix.ru", "dadata", {"kind": "status", "status": 401}, "misconfigured"),
+        ("email", "e413@matrix.ru", "dadata", {"kind": "status", "status": 413}, "refused"),
+        ("gpt", "refused", "yandexgpt", {"kind": "INVALID_ARGUMENT"}, "refused"),
+        ("gpt", "no key", "yandexgpt", {"kind": "UNAUTHENTICATED"}, "misconfigured"),
+    ],
+)
+async def test_a_refusal_is_final_and_told(
+    api: httpx.AsyncClient,
+    queues: Queues,
+    db: asyncpg.Connection,
+    sandbox: SandboxControl,
+    new_id: Callable[[], int],
+    task_type: str,
+    data: str,
+    provider: str,
+    fault: dict[str, Any],
+    category: str,
+) -> None:
+    task = {"task_id": new_id(), "task_type": task_type, "data": data}
+    await sandbox.fault(provider, **fault)
+
+    detail = problem(await api.post("/api/v1/tasks", json=task), 502, category)
+
+    told = await queues.told(FAILURES, task["task_id"])
+    assert told == {"task_id": task["task_id"], "error": {"category": category, "reason": detail}}
+    assert "acceptance" not in detail, "the reason holds the key"
+    shown = (await api.get(f"/api/v1/tasks/{task['task_id']}")).json()
+    assert (shown["status"], shown["attempts"], shown["id"]) == ("failed", 1, None)
+    assert shown["last_error"] == told["error"]
+    assert await db.fetchval("SELECT result_id FROM task WHERE task_id = $1", task["task_id"]) is None
+    assert await sandbox.calls(provider=provider) == 1
+
+
+async def test_who_sent_by_queue_learns_of_the_failure(
+    queues: Queues, sandbox: SandboxControl, new_id: Callable[[], int]
+) -> None:
+    task_id = new_id()
+    name, replies = await queues.reply_queue()
+    await sandbox.fault("dadata", kind="status", status=400)
+
+    await queues.send(
+        {"task_id": task_id, "task_type": "phone", "data": "+79170000003"}, reply_to=name, correlation_id="c"
+    )
+
+    reply = await asyncio.wait_for(replies.get(), 30)
+    assert reply.correlation_id == "c"
+    assert json.loads(reply.body) == await queues.told(FAILURES, task_id)
+
+
+@pytest.mark.parametrize(
+    ("task_type", "data", "provider", "fault"),
+    [
+        ("phone", "+79170000010", "dadata", {"kind": "status", "status": 503}),
+        ("phone", "+79170000011", "dadata", {"kind": "429", "retry_after": 1}),
+        ("phone", "+79170000012", "dadata", {"kind": "reset"}),
+        ("phone", "+79170000013", "dadata", {"kind": "reset_before"}),
+        ("email", "truncated@matrix.ru", "dadata", {"kind": "truncated"}),
+        ("email", "html@matrix.ru", "dadata", {"kind": "not_json"}),
+        ("email", "shape@matrix.ru", "dadata", {"kind": "wrong_json"}),
+        ("email", "nothing@matrix.ru", "dadata", {"kind": "empty"}),
+        ("email", "noise@matrix.ru", "dadata", {"kind": "garbage"}),
+        ("gpt", "unavailable", "yandexgpt", {"kind": "UNAVAILABLE"}),
+        ("gpt", "exhausted", "yandexgpt", {"kind": "RESOURCE_EXHAUSTED"}),
+        ("gpt", "lost", "yandexgpt", {"kind": "reset"}),
+        ("gpt", "void", "yandexgpt", {"kind": "empty"}),
+    ],
+)
+async def test_what_passes_is_tried_again_and_heals_by_itself(
+    api: httpx.AsyncClient,
+    queues: Queues,
+    sandbox: SandboxControl,
+    new_id: Callable[[], int],
+    task_type: str,
+    data: str,
+    provider: str,
+    fault: dict[str, Any],
+) -> None:
+    task = {"task_id": new_id(), "task_type": task_type, "data": data}
+    await sandbox.fault(provider, times=1, **fault)
+
+    answer = await api.post("/api/v1/tasks", json=task)  # the second try comes within its wait
+
+    assert answer.status_code == 200, answer.text
+    assert await queues.told(RESULTS, task["task_id"]) == answer.json()
+    shown = (await api.get(f"/api/v1/tasks/{task['task_id']}")).json()
+    assert shown["attempts"] == 2
+    assert shown["id"] == answer.json()["id"]
+    assert await sandbox.calls(provider=provider) == 2
+
+
+async def test_a_parked_task_shows_why_and_when(
+    api: httpx.AsyncClient, sandbox: SandboxControl, new_id: Callable[[], int]
+) -> None:
+    task = {"task_id": new_id(), "task_type": "phone", "data": "+79170000020"}
+    await sandbox.fault("dadata", kind="429", retry_after=3, times=1)
+    await api.post("/api/v1/tasks", json=task, headers={"Prefer": "respond-async"})
+
+    async def parked() -> dict[str, Any] | None:
+        shown: dict[str, Any] = (await api.get(f"/api/v1/tasks/{task['task_id']}")).json()
+        return shown if shown["status"] == "parked" else None
+
+    shown = await until(parked, "it is parked")
+
+    since = time.monotonic()
+    assert shown["attempts"] == 1
+    assert shown["last_error"]["category"] == "quota_exhausted"
+    assert shown["next_attempt_at"] > shown["updated_at"]
+    listed = (await api.get("/api/v1/tasks", params={"status": "parked"})).json()["tasks"]
+    assert task["task_id"] in [entry["task_id"] for entry in listed]
+    answer = await api.post("/api/v1/tasks", json=task)  # waits for the end, and does not hurry it
+    assert answer.status_code == 200
+    assert 2 < time.monotonic() - since < 8
+    assert await sandbox.calls(task["data"]) == 2
+
+
+async def test_what_postgresql_cannot_store_in_an_answer_is_replaced(
+    api: httpx.AsyncClient, sandbox: SandboxControl, new_id: Callable[[], int]
+) -> None:
+    task = {"task_id": new_id(), "task_type": "phone", "data": "+7 999 000-00-00"}
+
+    answer = await api.post("/api/v1/tasks", json=task)
+
+    assert answer.status_code == 200, answer.text
+    shown = (await api.get(f"/api/v1/tasks/{task['task_id']}")).json()
+    assert shown["result"]["provider"].count("\N{REPLACEMENT CHARACTER}") == 2
+
+
+@pytest.mark.xdist_group("impatient")
+class TestGivingUp:
+    """A stack that tries twice and waits half a second for a provider."""
+
+    @pytest.fixture
+    async def impatient(self, installation: Installation) -> Stack:
+        return await asyncio.to_thread(
+            Stack.start,
+            installation,
+            workers=1,
+            DADATA_TIMEOUT=0.5,
+            YANDEXGPT_TIMEOUT=0.5,
+            WORKER_MAX_ATTEMPTS=2,
+            WORKER_FIRST_DELAY=0.1,
+        )
+
+    @pytest.fixture
+    async def control(self, impatient: Stack) -> AsyncIterator[SandboxControl]:
+        async with httpx.AsyncClient(base_url=impatient.installation.sandbox_url) as client:
+            yield SandboxControl(client)
+
+    async def test_a_provider_that_fails_or_hangs_for_good(
+        self, impatient: Stack, control: SandboxControl, new_id: Callable[[], int]
+    ) -> None:
+        async with (
+            httpx.AsyncClient(base_url=impatient.api.url, timeout=30) as api,
+            queues_of(impatient.installation.servers) as queues,
+        ):
+            for task_type, provider, fault, status, category in (
+                ("phone", "dadata", {"kind": "status", "status": 503}, 502, "unavailable"),
+                ("email", "dadata", {"kind": "429"}, 502, "quota_exhausted"),
+                ("phone", "dadata", {"kind": "hang"}, 504, "outcome_unknown"),
+                ("email", "dadata", {"kind": "truncated"}, 504, "outcome_unknown"),
+                ("gpt", "yandexgpt", {"kind": "UNAVAILABLE"}, 502, "unavailable"),
+                ("gpt", "yandexgpt", {"kind": "hang"}, 504, "outcome_unknown"),
+            ):
+                await control.reset()
+                await control.fault(provider, **fault)
+                task = {"task_id": new_id(), "task_type": task_type, "data": "gives up"}
+
+                answer = await api.post("/api/v1/tasks", json=task)
+
+                detail = problem(answer, status, category)
+                assert "gave up after 2 attempts" in detail
+                told = await queues.told(FAILURES, task["task_id"])
+                assert told == {"task_id": task["task_id"], "error": {"category": category, "reason": detail}}
+                assert await control.calls(provider=provider) == 2
+                shown = (await api.get(f"/api/v1/tasks/{task['task_id']}")).json()
+                assert (shown["status"], shown["attempts"]) == ("failed", 2)
+
+    async def test_nobody_at_the_providers_address(self, installation: Installation, new_id: Callable[[], int]) -> None:
+        stack = await asyncio.to_thread(Stack.start, installation, workers=1, WORKER_MAX_ATTEMPTS=1)
+        stack.sandbox.terminate()
+        await asyncio.to_thread(stack.sandbox.exit_code)
+        async with httpx.AsyncClient(base_url=stack.api.url, timeout=30) as api:
+            for task_type in ("phone", "gpt"):
+                task = {"task_id": new_id(), "task_type": task_type, "data": "nobody there"}
+                problem(await api.post("/api/v1/tasks", json=task), 502, "unavailable")

@@ -1,0 +1,264 @@
+"""The database or the broker goes away and comes back: nothing is lost, and whoever asks is told at once."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from acceptance.clients import RESULTS, TASKS, Queues, SandboxControl, queues_of, until
+from acceptance.stack import Installation, Process, Stack, free_port
+from proxy import Proxy
+
+ASYNC = {"Prefer": "respond-async"}
+
+
+@pytest.fixture
+async def database(stack: Stack) -> AsyncIterator[Proxy]:
+    settings = stack.installation.servers.database
+    async with Proxy(settings.host, settings.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def broker(stack: Stack) -> AsyncIterator[Proxy]:
+    settings = stack.installation.servers.rabbit
+    async with Proxy(settings.host, settings.amqp_port) as proxy:
+        yield proxy
+
+
+def ways(database: Proxy, broker: Proxy) -> dict[str, object]:
+    return {
+        "DATABASE_HOST": "127.0.0.1",
+        "DATABASE_PORT": database.port,
+        "RABBITMQ_HOST": "127.0.0.1",
+        "RABBITMQ_AMQP_PORT": broker.port,
+    }
+
+
+@pytest.fixture
+async def far(stack: Stack, database: Proxy, broker: Proxy) -> AsyncIterator[httpx.AsyncClient]:
+    """An API of the shared stack that reaches its servers through the proxies."""
+    process = await asyncio.to_thread(stack.installation.start, "api", **ways(database, broker))
+    async with httpx.AsyncClient(base_url=process.url, timeout=30) as client:
+        yield client
+    await database.restore()
+    await broker.restore()
+    process.terminate()
+    await asyncio.to_thread(process.exit_code)
+
+
+def unavailable(answer: httpx.Response) -> None:
+    assert answer.status_code == 503, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert int(answer.headers["retry-after"]) >= 1
+    assert answer.json()["category"] == "unavailable"
+
+
+@pytest.mark.parametrize("how", ["cut", "frozen"])
+async def test_without_its_database_the_api_says_503_soon(
+    far: httpx.AsyncClient, database: Proxy, new_id: Callable[[], int], how: str
+) -> None:
+    task = {"task_id": new_id(), "task_type": "phone", "data": "+79180000001"}
+    assert (await far.get("/api/v1/tasks")).status_code == 200  # connections stand
+    if how == "cut":
+        await database.cut()
+    else:
+        database.freeze()
+
+    for method, path in (("POST", "/api/v1/tasks"), ("GET", "/api/v1/tasks/1"), ("GET", "/api/v1/tasks")):
+        since = time.monotonic()
+        unavailable(await far.request(method, path, json=task if method == "POST" else None))
+        # A refused connection is known at once; of a silent one a second is enough to give up, and some to hang up.
+        assert time.monotonic() - since < (2 if how == "cut" else 5), f"{method} {path}"
+    assert (await far.get("/health/live")).status_code == 200
+    ready = await far.get("/health/ready")
+    assert ready.status_code == 503
+    assert ready.json()["checks"]["broker"] == "ok"
+    assert ready.json()["checks"]["database"] != "ok"
+
+    if how == "cut":
+        await database.restore()
+    else:
+        database.thaw()
+
+    async def taken() -> httpx.Response | None:
+        answer = await far.post("/api/v1/tasks", json=task)
+        return answer if answer.status_code == 200 else None
+
+    await until(taken, "it is taken again")
+    assert (await far.get("/health/ready")).status_code == 200
+
+
+@pytest.mark.parametrize("how", ["cut", "frozen"])
+async def test_without_its_broker_the_api_still_takes(
+    far: httpx.AsyncClient, broker: Proxy, db: asyncpg.Connection, new_id: Callable[[], int], how: str
+) -> None:
+    task = {"task_id": new_id(), "task_type": "phone", "data": "+79180000002"}
+    if how == "cut":
+        await broker.cut()
+    else:
+        broker.freeze()
+    since = time.monotonic()
+
+    answer = await far.post("/api/v1/tasks", json=task, headers=ASYNC)
+
+    assert answer.status_code == 202
+    assert answer.headers["location"] == f"/api/v1/tasks/{task['task_id']}"
+    assert time.monotonic() - since < 3
+    assert await db.fetchval("SELECT status::text FROM task WHERE task_id = $1", task["task_id"]) == "queued"
+
+    async def said() -> bool:
+        ready = await far.get("/health/ready")
+        return ready.status_code == 503 and ready.json()["checks"] | {"database": "ok"} == ready.json()["checks"]
+
+    await until(said, "readiness says that the broker is away")
+
+
+@pytest.mark.xdist_group("outage")
+async def test_what_was_taken_without_a_broker_is_done_when_it_is_back(
+    installation: Installation, broker: Proxy, database: Proxy, new_id: Callable[[], int]
+) -> None:
+    stack = await asyncio.to_thread(Stack.start, installation, workers=1, **ways(database, broker))
+    tasks = [{"task_id": new_id(), "task_type": "phone", "data": f"+7918000100{n}"} for n in range(5)]
+    async with (
+        httpx.AsyncClient(base_url=stack.api.url, timeout=30) as api,
+        queues_of(installation.servers) as queues,
+    ):
+        await broker.cut()
+        for task in tasks:
+            answer = await api.post("/api/v1/tasks", json=task)  # willing to wait, but no reply could arrive
+            assert answer.status_code == 202
+        await broker.restore()
+
+        for task in tasks:
+            told = await queues.told(RESULTS, task["task_id"], timeout=60)
+            assert (await api.post("/api/v1/tasks", json=task)).json() == told
+
+
+@pytest.fixture
+async def one_worker(
+    installation: Installation, database: Proxy, broker: Proxy
+) -> AsyncIterator[tuple[Process, Queues, SandboxControl]]:
+    """A worker behind the proxies, with a queue to fill and a sandbox to slow down."""
+    await asyncio.to_thread(installation.start, "sandbox")
+    installation.launch("scheduler")
+    worker = await asyncio.to_thread(installation.start, "worker", **ways(database, broker))
+    async with (
+        httpx.AsyncClient(base_url=installation.sandbox_url) as http,
+        queues_of(installation.servers) as queues,
+    ):
+        yield worker, queues, SandboxControl(http)
+
+
+async def calls(control: SandboxControl, wanted: int) -> None:
+    async def asked() -> bool:
+        return await control.calls() == wanted
+
+    await until(asked, f"{wanted} calls")
+
+
+@pytest.mark.parametrize("which", ["database", "broker"])
+async def test_an_answer_that_is_paid_for_survives_an_outage(
+    one_worker: tuple[Process, Queues, SandboxControl],
+    database: Proxy,
+    broker: Proxy,
+    new_id: Callable[[], int],
+    which: str,
+) -> None:
+    worker, queues, control = one_worker
+    away = {"database": database, "broker": broker}[which]
+    await control.fault("dadata", latency_ms=1000)
+    tasks = [{"task_id": new_id(), "task_type": "phone", "data": f"+7918000200{n}"} for n in range(5)]
+    for task in tasks:
+        await queues.send(task)
+    await calls(control, 5)
+
+    await away.cut()
+
+    async def answered() -> bool:
+        return await control.calls(outcome="answered") == 5
+
+    await until(answered, "the provider has answered")
+    assert await queues.count(RESULTS) == 0
+    await away.restore()
+    for task in tasks:
+        assert (await queues.told(RESULTS, task["task_id"]))["id"]
+    assert await control.repeated() == {}
+    assert worker.running()
+
+
+async def test_while_the_database_is_away_messages_wait_in_the_broker(
+    one_worker: tuple[Process, Queues, SandboxControl],
+    installation: Installation,
+    database: Proxy,
+    new_id: Callable[[], int],
+) -> None:
+    worker, queues, control = one_worker
+    await database.cut()
+    tasks = [{"task_id": new_id(), "task_type": "phone", "data": f"+7918000300{n}"} for n in range(5)]
+    for task in tasks:
+        await queues.send(task)
+
+    async def fetched() -> bool:
+        return await queues.count(TASKS) == 0
+
+    await until(fetched, "the worker has them in hand")
+    await asyncio.to_thread(worker.logged, "heartbeat failed")
+    worker.kill()  # nothing was acknowledged
+
+    async def back() -> bool:
+        return await queues.count(TASKS) == len(tasks)
+
+    await until(back, "all are back in the queue")
+    assert await control.calls() == 0
+    await database.restore()
+    await asyncio.to_thread(installation.start, "worker")
+    for task in tasks:
+        assert (await queues.told(RESULTS, task["task_id"]))["id"]
+
+
+async def test_everything_may_start_before_its_servers(
+    installation: Installation, database: Proxy, broker: Proxy, new_id: Callable[[], int]
+) -> None:
+    await database.cut()
+    await broker.cut()
+    processes = [installation.launch(name, **ways(database, broker)) for name in ("worker", "scheduler", "api")]
+    await asyncio.to_thread(installation.start, "sandbox")
+    await asyncio.to_thread(processes[0].logged, "heartbeat failed")
+    await asyncio.to_thread(processes[1].logged, "sweep failed")
+    await asyncio.to_thread(processes[2].answers, f"{processes[2].url}/health/live")
+
+    await database.restore()
+    await broker.restore()
+
+    await asyncio.to_thread(processes[2].answers, f"{processes[2].url}/health/ready")
+    async with httpx.AsyncClient(base_url=processes[2].url, timeout=30) as api:
+        answer = await api.post("/api/v1/tasks", json={"task_id": new_id(), "task_type": "phone", "data": "1"})
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("away", ["database", "broker"])
+async def test_ready_says_what_is_away(stack: Stack, away: str) -> None:
+    variable = {"database": "DATABASE_PORT", "broker": "RABBITMQ_AMQP_PORT"}[away]
+    process = stack.installation.launch("api", **{variable: free_port()})
+    await asyncio.to_thread(process.answers, f"{process.url}/health/live")
+
+    async with httpx.AsyncClient(base_url=process.url) as api:
+        live = await api.get("/health/live")
+
+        async def told() -> dict[str, Any] | None:
+            ready = await api.get("/health/ready")
+            other = "broker" if away == "database" else "database"
+            return ready.json() if ready.status_code == 503 and ready.json()["checks"][other] == "ok" else None
+
+        ready = await until(told, "the other is there")
+
+    assert live.json()["status"] == "live"
+    assert ready["status"] == "not ready"
+    assert "away" in ready["checks"][away]
+    process.terminate()
+    assert await asyncio.to_thread(process.exit_code) == 0

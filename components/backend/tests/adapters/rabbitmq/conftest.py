@@ -1,0 +1,79 @@
+"""A worker's queue side, on the real broker, with everything behind it in memory."""
+
+import asyncio
+import itertools
+
+import pytest
+
+from eventually import eventually
+from fakes import FakeTaskTable
+from foreign import TASKS, broker  # noqa: F401 - a fixture
+from gonets.adapters.rabbitmq.announcements import RabbitAnnouncements
+from gonets.adapters.rabbitmq.consumer import TaskConsumer
+from gonets.adapters.rabbitmq.outcomes import DeadLetters
+from gonets.adapters.rabbitmq.publisher import Publisher
+from gonets.core.tasks.use_cases import TakeTask, TellTask
+
+
+class Worker:
+    """Claims tasks in memory and "runs" them: `ran` says which; the runs last while `free` is cleared."""
+
+    def __init__(self, url, *, concurrency=5):
+        self.url = url
+        self.table = FakeTaskTable()
+        self.publisher = Publisher(url, timeout=5)
+        announcements = RabbitAnnouncements(self.publisher)
+        take = TakeTask(self.table, announcements, TellTask(announcements, self.table))
+        self.ran = []
+        self.running = 0
+        self.most_running = 0
+        self.free = asyncio.Event()
+        self.free.set()
+        self.consumer = TaskConsumer(
+            url,
+            take,
+            self.run,
+            DeadLetters(self.publisher),
+            concurrency=concurrency,
+            new_token=itertools.count(1).__next__,
+        )
+
+    async def run(self, claim):
+        self.running += 1
+        self.most_running = max(self.running, self.most_running)
+        try:
+            await self.free.wait()
+            self.ran.append(claim.task.task_id)
+            await self.table.told((await self.table.answer(claim, {})).task_id)
+        finally:
+            self.running -= 1
+
+    async def has_run(self, *task_ids):
+        await eventually(lambda: set(task_ids) <= set(self.ran), f"{len(task_ids)} tasks are run, as {self.ran} are")
+
+
+@pytest.fixture
+async def make_worker(broker):  # noqa: F811
+    workers = []
+
+    async def make(url=broker.url, **options):
+        workers.append(Worker(url, **options))
+        await workers[-1].consumer.start()
+        consumers = len([worker for worker in workers if worker.url == url])
+
+        async def listening():
+            return await broker.consumers(TASKS) >= consumers
+
+        await eventually(listening, "the consumer listens")
+        return workers[-1]
+
+    yield make
+    for worker in workers:
+        worker.free.set()
+        await worker.consumer.stop(5)
+        await worker.publisher.close()
+
+
+@pytest.fixture
+async def worker(make_worker):
+    return await make_worker()
