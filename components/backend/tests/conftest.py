@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import asyncpg
 import pytest
+
 from gonets.adapters.postgres.migrate import migrate
 from gonets.adapters.postgres.pool import Pool
 from gonets.settings import Database, Rabbit
