@@ -29,24 +29,30 @@ class Worker:
         self.most_running = 0
         self.free = asyncio.Event()
         self.free.set()
+        self.may_finish = asyncio.Event()
+        self.may_finish.set()
         self.consumer = TaskConsumer(
             url,
             take,
-            self.run,
+            self,
             DeadLetters(self.publisher),
             concurrency=concurrency,
             new_token=itertools.count(1).__next__,
         )
 
-    async def run(self, claim):
+    async def ask(self, claim):
         self.running += 1
         self.most_running = max(self.running, self.most_running)
         try:
             await self.free.wait()
             self.ran.append(claim.task.task_id)
-            await self.table.told((await self.table.answer(claim, {})).task_id)
+            return Answered({})
         finally:
             self.running -= 1
+
+    async def finish(self, claim, said):
+        await self.may_finish.wait()
+        await self.table.told((await self.table.answer(claim, said.data)).task_id)
 
     async def has_run(self, *task_ids):
         await eventually(lambda: set(task_ids) <= set(self.ran), f"{len(task_ids)} tasks are run, as {self.ran} are")
