@@ -12,11 +12,13 @@ from gonets.adapters.rabbitmq.announcements import RabbitAnnouncements
 from gonets.adapters.rabbitmq.consumer import TaskConsumer
 from gonets.adapters.rabbitmq.outcomes import DeadLetters
 from gonets.adapters.rabbitmq.publisher import Publisher
+from gonets.core.tasks.model import Answered
 from gonets.core.tasks.use_cases import TakeTask, TellTask
 
 
 class Worker:
-    """Claims tasks in memory and "runs" them: `ran` says which; the runs last while `free` is cleared."""
+    """Claims tasks in memory and "runs" them: `ran` says which; the provider takes as long as `free` is cleared,
+    what follows as long as `may_finish` is."""
 
     def __init__(self, url, *, concurrency=5):
         self.url = url
@@ -76,6 +78,7 @@ async def make_worker(broker):  # noqa: F811
     yield make
     for worker in workers:
         worker.free.set()
+        worker.may_finish.set()
         await worker.consumer.stop(5)
         await worker.publisher.close()
 

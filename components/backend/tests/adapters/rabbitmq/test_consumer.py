@@ -88,6 +88,24 @@ async def test_no_more_tasks_are_run_than_there_are_slots_and_messages_held_are_
     assert worker.most_running == 3
 
 
+async def test_a_slot_is_free_when_the_provider_has_answered_but_no_more_than_twice_as_many_are_in_hand(
+    make_worker, broker
+):
+    worker = await make_worker(concurrency=3)
+    worker.may_finish.clear()
+    for number in range(1, 21):
+        await broker.publish(TASKS, _task(number))
+
+    async def filled():
+        return len(worker.ran) == 6 and await broker.ready(TASKS) == 20 - 6 - 6
+
+    await eventually(filled, "six are asked though none is told, six wait here, the others in the queue")
+    assert worker.running == 0
+    worker.may_finish.set()
+    await worker.has_run(*range(1, 21))
+    assert worker.most_running <= 3
+
+
 async def test_a_copy_of_a_task_in_hand_is_not_run_again(worker, broker):
     worker.free.clear()
     for _ in range(3):

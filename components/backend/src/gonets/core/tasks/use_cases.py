@@ -11,6 +11,7 @@ from gonets.core.shared.patience import until_available
 from gonets.core.tasks.liveness import Watch
 from gonets.core.tasks.model import (
     JSON,
+    Answered,
     Claimed,
     Conflicting,
     Failure,
@@ -139,28 +140,40 @@ class RunTask:
     random: Callable[[], float]
 
     async def __call__(self, claim: Claimed) -> None:
-        """Never raises for what a provider, the database or the broker does."""
+        """Both halves. Never raises for what a provider, the database or the broker does."""
+        await self.finish(claim, await self.ask(claim))
+
+    async def ask(self, claim: Claimed) -> Answered | ProviderError | None:
+        """The half that keeps the provider busy. None where the claim was lost before the call."""
         task = claim.task
         if not await self.lifeline.holds(claim):
             log.warning("claim lost before the call", extra={"task_id": task.task_id})
-            return
+            return None
         try:
-            answer = await self.providers[task.task_type].ask(task.data)
+            return Answered(await self.providers[task.task_type].ask(task.data))
         except ProviderError as error:
-            end = await self._settle(claim, error)
+            return error
         except Exception as bug:
             # An adapter's mistake must not leave the task in hand for ever; nobody knows whether the call was made.
             log.exception("a provider's adapter broke", extra={"task_id": task.task_id})
             reason = f"an error of ours while the provider was asked: {type(bug).__name__}"
-            end = await self._settle(claim, ProviderError(Category.OUTCOME_UNKNOWN, reason))
-        else:
-            end = await self._keep(claim, answer)
+            return ProviderError(Category.OUTCOME_UNKNOWN, reason)
+
+    async def finish(self, claim: Claimed, said: Answered | ProviderError | None) -> None:
+        """Keeps what the provider said, and tells it."""
+        match said:
+            case Answered(data=data):
+                end = await self._keep(claim, data)
+            case ProviderError():
+                end = await self._settle(claim, said)
+            case None:
+                return
         if end is None:
             return
         try:
             await self.tell(end)
         except Unavailable:
-            await until_available(lambda: self.outcomes.tell_later(task.task_id))
+            await until_available(lambda: self.outcomes.tell_later(claim.task.task_id))
 
     async def _keep(self, claim: Claimed, answer: JSON) -> Finished | None:
         # The answer is paid for: it is kept in hand until the database takes it.
