@@ -37,13 +37,13 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench ARGS=…", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a short run: one round of a few tasks")
     parser.add_argument("--rounds", type=int, help="how often each contestant has its turn (5)")
-    parser.add_argument("--tasks", type=int, help="how many tasks each turn has (6000)")
+    parser.add_argument("--tasks", type=int, help="how many tasks each turn has (4000)")
     parser.add_argument("--samples", type=int, help="how many single tasks are timed in each round (100)")
     parser.add_argument("--only", nargs="+", choices=CHOICES, help="contestants; without a table of targets")
     parser.add_argument("--against", type=Path, metavar="SRC", help="the worker in this source directory has turns too")
     options = parser.parse_args()
     options.rounds = options.rounds or (1 if options.quick else 5)
-    options.tasks = options.tasks or (2000 if options.quick else 6000)
+    options.tasks = options.tasks or (2000 if options.quick else 4000)
     options.samples = options.samples or (50 if options.quick else 100)
     return options
 

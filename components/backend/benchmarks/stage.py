@@ -159,6 +159,7 @@ class Stage:
             "RABBITMQ_USER": self.rabbit.user,
             "RABBITMQ_PASSWORD": self.rabbit.password.get_secret_value(),
             "DADATA_API_KEY": "bench",
+            "DADATA_RATE": "0",
             "DADATA_SECRET_KEY": "bench",
             "DADATA_PHONE_API_URL": f"{url}/phone",
             "DADATA_EMAIL_API_URL": f"{url}/email",

@@ -22,9 +22,8 @@ class _Delivery:
         self.routing_key = message.raw_message.routing_key
         self.delivery_tag = message.raw_message.delivery_tag
         self.header = self
-        self.channel = self
 
-    async def basic_ack(self, *_: object, **__: object) -> None:
+    async def ack(self) -> None:
         await self._message.ack()
 
 
@@ -54,6 +53,11 @@ async def _consume(self: Any, connection: AbstractConnection) -> None:
         await broker.stop()
 
 
+async def _acknowledge(_: Any, message: Any) -> None:
+    await message.ack()
+
+
 if __name__ == "__main__":
     TaskConsumer._consume = _consume  # type: ignore[method-assign]
+    TaskConsumer._acknowledge = _acknowledge  # type: ignore[method-assign]
     worker.main()

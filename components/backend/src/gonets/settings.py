@@ -4,11 +4,11 @@
 the environment wins.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 from urllib.parse import quote
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
@@ -18,7 +18,7 @@ _BACKEND = Path(__file__).resolve().parents[2]
 _ENV_FILES = (_BACKEND.parents[1] / ".env", _BACKEND / ".env")
 
 Port = Annotated[int, Field(ge=1, le=65535)]
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
 
 
 class SettingsError(Exception):
@@ -39,6 +39,10 @@ class _Group(BaseSettings):
     )
 
 
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
 class Database(_Group, env_prefix="DATABASE_"):
     """PostgreSQL."""
 
@@ -52,7 +56,7 @@ class Database(_Group, env_prefix="DATABASE_"):
     def dsn(self) -> str:
         """A libpq URL, password included."""
         credentials = f"{quote(self.user, safe='')}:{quote(self.password.get_secret_value(), safe='')}"
-        return f"postgresql://{credentials}@{self.host}:{self.port}/{quote(self.name, safe='')}"
+        return f"postgresql://{credentials}@{_in_url(self.host)}:{self.port}/{quote(self.name, safe='')}"
 
 
 class Rabbit(_Group, env_prefix="RABBITMQ_"):
@@ -69,7 +73,7 @@ class Rabbit(_Group, env_prefix="RABBITMQ_"):
     def url(self) -> str:
         # A connection that went silent is noticed within a few heartbeats of 5 s.
         credentials = f"{quote(self.user, safe='')}:{quote(self.password.get_secret_value(), safe='')}"
-        return f"amqp://{credentials}@{self.host}:{self.amqp_port}/{quote(self.vhost, safe='')}?heartbeat=5"
+        return f"amqp://{credentials}@{_in_url(self.host)}:{self.amqp_port}/{quote(self.vhost, safe='')}?heartbeat=5"
 
 
 class Api(_Group, env_prefix="API_"):
@@ -173,20 +177,25 @@ class YandexGPT(_Group, env_prefix="YANDEXGPT_"):
     repeat_unknown: bool = True
 
 
+def _group(of: Callable[[], Any]) -> Any:
+    # No environment has a variable with this name: one that is called DATABASE, say, is not ours.
+    return Field(default_factory=of, validation_alias="a group=")
+
+
 class Settings(_Group):
     """Everything, each group read once."""
 
     environment: Environment = Environment.DEVELOPMENT
     log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
-    database: Database = Field(default_factory=Database)
-    rabbit: Rabbit = Field(default_factory=Rabbit)
-    api: Api = Field(default_factory=Api)
-    worker: Worker = Field(default_factory=Worker)
-    circuit: Circuit = Field(default_factory=Circuit)
-    scheduler: Scheduler = Field(default_factory=Scheduler)
-    sandbox: Sandbox = Field(default_factory=Sandbox)
-    dadata: Dadata = Field(default_factory=Dadata)
-    yandexgpt: YandexGPT = Field(default_factory=YandexGPT)
+    database: Database = _group(Database)
+    rabbit: Rabbit = _group(Rabbit)
+    api: Api = _group(Api)
+    worker: Worker = _group(Worker)
+    circuit: Circuit = _group(Circuit)
+    scheduler: Scheduler = _group(Scheduler)
+    sandbox: Sandbox = _group(Sandbox)
+    dadata: Dadata = _group(Dadata)
+    yandexgpt: YandexGPT = _group(YandexGPT)
 
     @property
     def is_development(self) -> bool:
@@ -196,22 +205,25 @@ class Settings(_Group):
     def _without_keys_the_sandbox_answers(self) -> Self:
         production = self.environment is Environment.PRODUCTION
         dadata, gpt, sandbox = self.dadata, self.yandexgpt, self.sandbox
+        wrong = []
         if not dadata.api_key.get_secret_value():
             if production:
-                raise ValueError("DADATA_API_KEY: must be set in production")
+                wrong.append("DADATA_API_KEY: must be set in production")
             base = f"http://{sandbox.host}:{sandbox.http_port}/dadata/api/v1/clean"
             key: dict[str, object] = {"api_key": SecretStr("sandbox"), "secret_key": SecretStr("sandbox")}
             self._default("dadata", {"phone_api_url": f"{base}/phone", "email_api_url": f"{base}/email"} | key)
         if not gpt.api_key.get_secret_value() and not gpt.iam_token.get_secret_value():
             if production:
-                raise ValueError("YANDEXGPT_API_KEY: must be set in production, or IAM_TOKEN")
+                wrong.append("YANDEXGPT_API_KEY: must be set in production, or IAM_TOKEN")
             address = {
                 "endpoint": f"{sandbox.host}:{sandbox.grpc_port}",
                 "insecure": "endpoint" not in gpt.model_fields_set,
             }
             self._default("yandexgpt", address | {"api_key": SecretStr("sandbox"), "folder_id": "sandbox"})
         elif not gpt.folder_id:
-            raise ValueError("FOLDER_ID: must be set together with YANDEXGPT_API_KEY or IAM_TOKEN")
+            wrong.append("FOLDER_ID: must be set together with YANDEXGPT_API_KEY or IAM_TOKEN")
+        if wrong:
+            raise ValueError("\n".join(wrong))
         return self
 
     def _default(self, group: str, values: Mapping[str, object]) -> None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import httpx
@@ -20,23 +20,19 @@ if TYPE_CHECKING:
     from conftest import Servers
 
 BACKEND = Path(__file__).resolve().parents[2]
-START = 40  # seconds that a process may take to start on a busy machine
+START = 60  # seconds that a process may take to start on a busy machine
 
 # What the developer's own environment says about the service must not reach the processes under test.
 _OURS = re.compile(
     "^(DATABASE|RABBITMQ|API|WORKER|SCHEDULER|SANDBOX|DADATA|YANDEXGPT)_|^(FOLDER_ID|IAM_TOKEN|ENVIRONMENT|LOG_LEVEL)$"
 )
 
-Found = TypeVar("Found")
 
-
-def wait_for(look: Callable[[], Found | None], what: str, *, timeout: float = START) -> Found:
-    """Looks again and again. Fails, naming `what`, when the time is over."""
+def wait_for(look: Callable[[], bool], what: Callable[[], str], *, timeout: float = START) -> None:
+    """Looks again and again. Fails, saying `what`, when the time is over."""
     deadline = time.monotonic() + timeout
-    while True:
-        if found := look():
-            return found
-        assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
+    while not look():
+        assert time.monotonic() < deadline, f"not within {timeout} s: {what()}"
         time.sleep(0.05)
 
 
@@ -92,15 +88,20 @@ class Process:
 
     def answers(self, url: str) -> None:
         """Returns when the URL is answered with 200."""
+        seen = ""
 
         def look() -> bool:
+            nonlocal seen
             assert self.running(), f"{self.name} ended:\n{self.log}"
             try:
-                return httpx.get(url, timeout=2).status_code == 200
-            except httpx.TransportError:
+                answer = httpx.get(url, timeout=2)
+            except httpx.TransportError as error:
+                seen = repr(error)
                 return False
+            seen = answer.text
+            return answer.status_code == 200
 
-        wait_for(look, f"{self.name} answers {url}")
+        wait_for(look, lambda: f"{self.name} answers {url}: {seen}\n{self.log}")
 
     def terminate(self) -> None:
         self._process.send_signal(signal.SIGTERM)

@@ -192,7 +192,11 @@ async def test_direct_reply_to_is_answered(announcements, broker):
     heard = asyncio.get_running_loop().create_future()
     await broker.declare("relay", durable=False, auto_delete=True)
     direct = await broker.channel.get_queue("amq.rabbitmq.reply-to", ensure=False)
-    await direct.consume(heard.set_result, no_ack=True)
+
+    async def hear(message):
+        heard.set_result(message)
+
+    await direct.consume(hear, no_ack=True)
     await broker.publish("relay", b"ask", reply_to="amq.rabbitmq.reply-to")
     address = (await broker.get("relay")).reply_to
     await announcements.reply(Waiter(address, "mark"), 7, 42)

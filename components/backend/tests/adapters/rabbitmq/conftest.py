@@ -12,11 +12,13 @@ from gonets.adapters.rabbitmq.announcements import RabbitAnnouncements
 from gonets.adapters.rabbitmq.consumer import TaskConsumer
 from gonets.adapters.rabbitmq.outcomes import DeadLetters
 from gonets.adapters.rabbitmq.publisher import Publisher
+from gonets.core.tasks.model import Answered
 from gonets.core.tasks.use_cases import TakeTask, TellTask
 
 
 class Worker:
-    """Claims tasks in memory and "runs" them: `ran` says which; the runs last while `free` is cleared."""
+    """Claims tasks in memory and "runs" them: `ran` says which; the provider takes as long as `free` is cleared,
+    what follows as long as `may_finish` is."""
 
     def __init__(self, url, *, concurrency=5):
         self.url = url
@@ -25,28 +27,42 @@ class Worker:
         announcements = RabbitAnnouncements(self.publisher)
         take = TakeTask(self.table, announcements, TellTask(announcements, self.table))
         self.ran = []
+        self.alone = []
         self.running = 0
         self.most_running = 0
         self.free = asyncio.Event()
         self.free.set()
+        self.may_finish = asyncio.Event()
+        self.may_finish.set()
         self.consumer = TaskConsumer(
             url,
             take,
-            self.run,
+            self,
+            self.run_alone,
             DeadLetters(self.publisher),
             concurrency=concurrency,
             new_token=itertools.count(1).__next__,
         )
 
-    async def run(self, claim):
+    async def ask(self, claim):
         self.running += 1
         self.most_running = max(self.running, self.most_running)
         try:
             await self.free.wait()
             self.ran.append(claim.task.task_id)
-            await self.table.told((await self.table.answer(claim, {})).task_id)
+            return Answered({})
         finally:
             self.running -= 1
+
+    async def run_alone(self, suspect):
+        assert self.running == 0
+        assert self.consumer._in_hand.locked()
+        self.alone.append(suspect.task.task_id)
+        await self.finish(suspect, await self.ask(suspect))
+
+    async def finish(self, claim, said):
+        await self.may_finish.wait()
+        await self.table.told((await self.table.answer(claim, said.data)).task_id)
 
     async def has_run(self, *task_ids):
         await eventually(lambda: set(task_ids) <= set(self.ran), f"{len(task_ids)} tasks are run, as {self.ran} are")
@@ -70,6 +86,7 @@ async def make_worker(broker):  # noqa: F811
     yield make
     for worker in workers:
         worker.free.set()
+        worker.may_finish.set()
         await worker.consumer.stop(5)
         await worker.publisher.close()
 

@@ -20,9 +20,18 @@ def _task(task_id=1, **changes):
 
 
 async def _quiet(broker):
-    """Nothing waits in the queue, and nothing is in a consumer's hands: deleting it if it is empty would succeed, and
-    nothing comes back when the consumer is gone."""
     await eventually(lambda: _is_empty(broker), "the queue is empty")
+
+
+async def _nothing_comes_back(worker, broker):
+    """Everything that was delivered was acknowledged."""
+    await worker.consumer.stop(0.1)
+    await eventually(lambda: _gone(broker), "the consumer is gone")
+    assert await broker.ready(TASKS) == 0
+
+
+async def _gone(broker):
+    return await broker.consumers(TASKS) == 0
 
 
 async def _is_empty(broker):
@@ -57,12 +66,11 @@ async def test_the_sender_s_address_and_mark_are_kept_with_the_task(worker, brok
     assert [worker.table.rows[n].waiters for n in (1, 2, 3)] == [[Waiter("anna", "a-1")], [Waiter("bert")], []]
 
 
-async def test_a_message_is_acknowledged_when_it_is_taken_and_before_it_is_run(worker, broker, make_worker):
+async def test_a_message_is_acknowledged_when_it_is_taken_and_before_it_is_run(worker, broker):
     worker.free.clear()
     await broker.publish(TASKS, _task())
     await eventually(lambda: worker.running == 1, "it is run")
-    await worker.consumer.stop(0)
-    assert await broker.ready(TASKS) == 0, "it did not come back"
+    await _nothing_comes_back(worker, broker)
 
 
 async def test_no_more_tasks_are_run_than_there_are_slots_and_messages_held_are_twice_as_many(make_worker, broker):
@@ -78,6 +86,24 @@ async def test_no_more_tasks_are_run_than_there_are_slots_and_messages_held_are_
     worker.free.set()
     await worker.has_run(*range(1, 21))
     assert worker.most_running == 3
+
+
+async def test_a_slot_is_free_when_the_provider_has_answered_but_no_more_than_twice_as_many_are_in_hand(
+    make_worker, broker
+):
+    worker = await make_worker(concurrency=3)
+    worker.may_finish.clear()
+    for number in range(1, 21):
+        await broker.publish(TASKS, _task(number))
+
+    async def filled():
+        return len(worker.ran) == 6 and await broker.ready(TASKS) == 20 - 6 - 6
+
+    await eventually(filled, "six are asked though none is told, six wait here, the others in the queue")
+    assert worker.running == 0
+    worker.may_finish.set()
+    await worker.has_run(*range(1, 21))
+    assert worker.most_running <= 3
 
 
 async def test_a_copy_of_a_task_in_hand_is_not_run_again(worker, broker):
@@ -102,6 +128,7 @@ async def test_a_copy_of_a_done_task_is_told_again(worker, broker):
     assert json.loads(told.body) == json.loads(reply.body) == {"task_id": 1, "id": 1}
     assert reply.correlation_id == "again"
     assert worker.ran == [1]
+    await _nothing_comes_back(worker, broker)
 
 
 async def test_two_workers_share_the_work(make_worker, broker):
@@ -147,7 +174,7 @@ async def test_what_is_no_task_is_set_aside_untouched_with_a_reason_and_the_work
     assert message.headers[REASON].isprintable()
     assert message.delivery_mode == aio_pika.DeliveryMode.PERSISTENT
     await worker.has_run(1)
-    await _quiet(broker)
+    await _nothing_comes_back(worker, broker)
 
 
 async def test_many_bad_messages_are_each_set_aside_once(worker, broker):
@@ -218,6 +245,7 @@ async def test_a_conflict_is_set_aside_and_told_to_its_sender(worker, broker):
     }
     assert reply.correlation_id == "c-1"
     assert worker.ran == [1]
+    await _nothing_comes_back(worker, broker)
 
 
 # --- the database is away ---

@@ -6,9 +6,11 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import RedirectResponse
+from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gonets.adapters.http import problems
+from gonets.core.tasks.model import MAX_TASK_ID
 
 _PREFIX = "/api/v1"
 MAX_BODY = 2**20  # bytes; the longest task, written with escapes, has some 120 000
@@ -22,13 +24,14 @@ Hand in a phone number, an e-mail address or a text; the service asks Dadata or 
 
 def create_app(routers: Sequence[APIRouter], health: APIRouter, *, documentation: bool) -> FastAPI:
     """`documentation`: whether ReDoc is served beside Swagger."""
-    app = FastAPI(
+    app = FastAPIOffline(
         title="Gonets",
         version=version("gonets"),
         description=_DESCRIPTION,
         openapi_url=f"{_PREFIX}/openapi.json",
         docs_url=f"{_PREFIX}/docs",
         redoc_url=f"{_PREFIX}/redoc" if documentation else None,
+        static_url=f"{_PREFIX}/docs/assets",
         license_info={"name": "MIT", "identifier": "MIT"},
     )
     for router in routers:
@@ -50,10 +53,21 @@ def create_app(routers: Sequence[APIRouter], health: APIRouter, *, documentation
             # FastAPI names its own form of 422 wherever there is a parameter; ours are problem documents.
             schemas.pop("HTTPValidationError", None)
             schemas.pop("ValidationError", None)
+            _exact(document)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]
     return app
+
+
+def _exact(node: Any) -> None:
+    """FastAPI holds limits as floats, where the largest task id is rounded up to one that is not taken."""
+    if isinstance(node, dict):
+        for name in {"minimum", "maximum"} & node.keys():
+            if isinstance(node[name], float) and node[name].is_integer():
+                node[name] = min(int(node[name]), MAX_TASK_ID)
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        _exact(child)
 
 
 class _BodyLimit:

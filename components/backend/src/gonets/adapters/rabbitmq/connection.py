@@ -8,6 +8,10 @@ import aiormq
 from aiormq.abc import AbstractConnection
 from aiormq.exceptions import AMQPError
 
+from gonets.adapters.rabbitmq import lenient
+
+lenient.install()
+
 log = logging.getLogger(__name__)
 
 # What a broker that is away, or going away, makes of a call. aiormq raises CancelledError too where a connection dies

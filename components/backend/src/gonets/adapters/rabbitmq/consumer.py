@@ -22,10 +22,11 @@ log = logging.getLogger(__name__)
 
 
 class TaskConsumer:
-    """Takes a task when a slot is free, acknowledges it when its row is committed, and runs it in the slot.
+    """Takes a task when a slot is free, acknowledges it when its row is committed, and asks the provider in the slot.
 
-    So at most `concurrency` tasks are run, and at most twice as many messages wait here unacknowledged. A message is
-    handled apart from its channel: a provider call goes on when the broker goes away.
+    The slot is free again when the provider has done its part; then the task is stored and told. So at most
+    `concurrency` tasks are with their providers, and at most twice as many are in hand or wait here unacknowledged. A
+    message is handled apart from its channel: a provider call goes on when the broker goes away.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class TaskConsumer:
         self._concurrency = concurrency
         self._new_token = new_token
         self._slots = asyncio.Semaphore(concurrency)
+        self._in_hand = asyncio.Semaphore(2 * concurrency)
         self._alone = asyncio.Lock()
         self._acknowledging: dict[AbstractChannel, list[int]] = {}
         self._link: asyncio.Task[None] | None = None
@@ -101,25 +103,27 @@ class TaskConsumer:
             log.error("a task was left in hand by an error of ours", exc_info=error)
 
     async def _handle(self, message: DeliveredMessage) -> None:
-        async with self._slots:
-            claim = await self._claim(message)
-            await self._acknowledge(message)
-            if claim is None:
-                return
-            current = asyncio.current_task()
-            assert current is not None  # noqa: S101 - for the type checker: this runs in a task
-            self._taking.discard(current)
-            self._running.add(current)
+        async with self._in_hand:
+            async with self._slots:
+                claim = await self._claim(message)
+                await self._acknowledge(message)
+                if claim is None:
+                    return
+                current = asyncio.current_task()
+                assert current is not None  # noqa: S101 - for the type checker: this runs in a task
+                self._taking.discard(current)
+                self._running.add(current)
+                said = None if claim.suspect else await self._run.ask(claim)
             if not claim.suspect:
-                await self._run(claim)
+                await self._run.finish(claim, said)
                 return
         await self._with_empty_hands(claim)
 
     async def _with_empty_hands(self, suspect: Claimed) -> None:
-        # Its own slot is free again: two suspects that kept theirs would wait for one another.
+        # It has let go of its own place: two suspects that kept theirs would wait for one another.
         async with self._alone, AsyncExitStack() as hands:
-            for _ in range(self._concurrency):
-                await hands.enter_async_context(self._slots)
+            for _ in range(2 * self._concurrency):
+                await hands.enter_async_context(self._in_hand)
             await self._run_alone(suspect)
 
     async def _claim(self, message: DeliveredMessage) -> Claimed | None:

@@ -1,6 +1,7 @@
 """What becomes of a message: read it, or set it aside where a person can find it and the reason."""
 
 import uuid
+from typing import Any
 
 from aiormq.abc import DeliveredMessage
 from pamqp.commands import Basic
@@ -15,6 +16,7 @@ from gonets.core.tasks.model import Task
 REASON_HEADER = "x-gonets-reason"
 CATEGORY_HEADER = "x-gonets-category"
 QUEUE_HEADER = "x-gonets-queue"
+THEIR_HEADERS = "x-gonets-their-headers"
 
 
 def read_task(body: bytes) -> Task:
@@ -48,12 +50,20 @@ class DeadLetters:
 
     async def put(self, message: DeliveredMessage, error: GonetsError) -> None:
         """Returns when the message is in the dead queue; then it may be acknowledged. Raises Unavailable."""
-        old = message.header.properties
-        headers = dict(old.headers or {}) | {
+        theirs = dict(message.header.properties.headers or {})
+        ours = {
             REASON_HEADER: error.reason[:2000],
             CATEGORY_HEADER: error.category.value,
             QUEUE_HEADER: message.routing_key or topology.TASKS,
         }
+        try:
+            await self._put(message, theirs | ours)
+        except Invalid:
+            # Headers that we can read and not write, or that leave no room for ours: a person reads them as text.
+            await self._put(message, ours | {THEIR_HEADERS: str(theirs)[:10_000]})
+
+    async def _put(self, message: DeliveredMessage, headers: dict[str, Any]) -> None:
+        old = message.header.properties
         properties = Basic.Properties(
             content_type=old.content_type,
             content_encoding=old.content_encoding,

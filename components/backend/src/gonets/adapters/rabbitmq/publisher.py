@@ -133,17 +133,20 @@ async def _write(channel: Any, messages: Sequence[Outgoing]) -> list[asyncio.Fut
     aiormq's own publish takes a lock, a timer and a write for each message, which is most of what publishing costs
     (docs/adr/004). This does what it does, for many: it numbers the messages and enters their confirmations.
     """
-    frames: list[Any] = []
-    for message in messages:
-        frames.append(commands.Basic.Publish(routing_key=message.queue, mandatory=message.mandatory))
-        frames.append(ContentHeader(properties=message.properties, body_size=len(message.body)))
-        frames.extend(channel._split_body(message.body))
     try:
-        await write(channel, frames)
+        await write(channel, [frame for message in messages for frame in _frames(channel, message)])
     except (TypeError, ValueError, OverflowError, struct.error) as error:
         raise Invalid("message", f"is nothing that AMQP can carry: {error}") from error
     # Numbered once it is handed over, for the broker numbers only what it gets; nothing else runs in between.
     return [_number(channel, message) for message in messages]
+
+
+def _frames(channel: Any, message: Outgoing) -> list[Any]:
+    header = ContentHeader(properties=message.properties, body_size=len(message.body))
+    if message.properties.headers and len(header.marshal()) > channel.max_content_size:
+        raise ValueError("its headers do not fit into a frame")
+    publish = commands.Basic.Publish(routing_key=message.queue, mandatory=message.mandatory)
+    return [publish, header, *channel._split_body(message.body)]
 
 
 def _number(channel: Any, message: Outgoing) -> asyncio.Future[Any]:

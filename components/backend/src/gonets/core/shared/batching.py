@@ -33,6 +33,7 @@ class Batcher(Generic[Item, Result]):
         self._key = key
         self._most = most
         self._free = in_flight
+        self._under_way = 0
         self._shared_errors = shared_errors
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -52,11 +53,13 @@ class Batcher(Generic[Item, Result]):
 
     def _start(self) -> None:
         self._scheduled = False
-        while self._free and self._waiting:
+        # A further flush at the same time has to be worth it: it carries at least as much as is under way.
+        while self._free and self._waiting and len(self._waiting) >= self._under_way:
             batch = self._take()
             if not batch:
                 return
             self._free -= 1
+            self._under_way += len(batch)
             task = asyncio.get_running_loop().create_task(self._run(batch))
             self._tasks.add(task)
             task.add_done_callback(partial(self._finished, batch))
@@ -66,6 +69,7 @@ class Batcher(Generic[Item, Result]):
         if self._key is not None:
             self._busy.difference_update(self._key(item) for item, _ in batch)
         self._free += 1
+        self._under_way -= len(batch)
         self._start()
 
     def _take(self) -> list[tuple[Item, asyncio.Future[Result]]]:

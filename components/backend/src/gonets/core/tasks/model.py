@@ -99,6 +99,13 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """What the provider answered, as it is stored."""
+
+    data: JSON
+
+
+@dataclass(frozen=True, slots=True)
 class Pending:
     """It is under way already, or waits; whoever asked was added to the waiters. `new`: this very call recorded it."""
 

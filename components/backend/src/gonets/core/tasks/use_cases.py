@@ -12,6 +12,7 @@ from gonets.core.tasks.gate import Entered, Gate, Postponed
 from gonets.core.tasks.liveness import Watch
 from gonets.core.tasks.model import (
     JSON,
+    Answered,
     Claimed,
     Conflicting,
     Failure,
@@ -38,7 +39,7 @@ from gonets.core.tasks.ports import (
     TaskQueries,
     TaskWakes,
 )
-from gonets.core.tasks.retry import Park, RetryPolicy, decide
+from gonets.core.tasks.retry import GiveUp, Park, RetryDecision, RetryPolicy, decide
 
 log = logging.getLogger(__name__)
 
@@ -141,49 +142,59 @@ class RunTask:
     random: Callable[[], float]
 
     async def __call__(self, claim: Claimed) -> None:
-        """Never raises for what a provider, the database or the broker does."""
-        gate = self.gates[claim.task.task_type]
+        """Both halves. Never raises for what a provider, the database or the broker does."""
+        await self.finish(claim, await self.ask(claim))
+
+    async def ask(self, claim: Claimed) -> Answered | RetryDecision | None:
+        """The half that keeps the provider busy: its answer, or what becomes of the task without one. None where the
+        claim was lost before the call."""
         # The heartbeat is fresh for longer than the gate lets anybody wait.
         if not await self.lifeline.holds(claim):
             log.warning("claim lost before the call", extra={"task_id": claim.task.task_id})
-            return
+            return None
+        gate = self.gates[claim.task.task_type]
         entered = await until_available(gate.enter)
         if isinstance(entered, Postponed):
-            await self._park(claim, Park(entered.delay, entered.failure, counted=False))
-            return
-        end = await self._ask(claim, gate, entered)
+            return Park(entered.delay, entered.failure, counted=False)
+        said = await self._call(claim.task, gate, entered)
+        if isinstance(said, Answered):
+            return said
+        return decide(said, claim, self.policies[claim.task.task_type], self.random, probe=entered.probe)
+
+    async def _call(self, task: Task, gate: Gate, entered: Entered) -> Answered | ProviderError:
+        said: Answered | ProviderError
+        said = ProviderError(Category.OUTCOME_UNKNOWN, "the worker stopped during the call")
+        try:
+            said = Answered(await self.providers[task.task_type].ask(task.data))
+        except ProviderError as error:
+            said = error
+        except Exception as bug:
+            # An adapter's mistake must not leave the task in hand for ever; nobody knows whether the call was made.
+            log.exception("a provider's adapter broke", extra={"task_id": task.task_id})
+            reason = f"an error of ours while the provider was asked: {type(bug).__name__}"
+            said = ProviderError(Category.OUTCOME_UNKNOWN, reason)
+        finally:
+            await gate.leave(entered, said if isinstance(said, ProviderError) else None)
+        return said
+
+    async def finish(self, claim: Claimed, said: Answered | RetryDecision | None) -> None:
+        """Keeps what the provider said, and tells it."""
+        match said:
+            case Answered(data=data):
+                end = await self._keep(claim, data)
+            case GiveUp(failure=failure):
+                end = await self._fail(claim, failure)
+            case Park():
+                await self._park(claim, said)
+                return
+            case None:
+                return
         if end is None:
             return
         try:
             await self.tell(end)
         except Unavailable:
             await until_available(lambda: self.outcomes.tell_later(claim.task.task_id))
-
-    async def _ask(self, claim: Claimed, gate: Gate, entered: Entered) -> Finished | None:
-        task = claim.task
-        error: ProviderError | None = None
-        answer: JSON = None
-        try:
-            answer = await self.providers[task.task_type].ask(task.data)
-        except ProviderError as known:
-            error = known
-        except asyncio.CancelledError:
-            error = ProviderError(Category.OUTCOME_UNKNOWN, "the worker stopped during the call")
-            raise
-        except Exception as bug:
-            # An adapter's mistake must not leave the task in hand for ever; nobody knows whether the call was made.
-            log.exception("a provider's adapter broke", extra={"task_id": task.task_id})
-            reason = f"an error of ours while the provider was asked: {type(bug).__name__}"
-            error = ProviderError(Category.OUTCOME_UNKNOWN, reason)
-        finally:
-            await gate.leave(entered, error)
-        if error is None:
-            return await self._keep(claim, answer)
-        decision = decide(error, claim, self.policies[task.task_type], self.random, probe=entered.probe)
-        if isinstance(decision, Park):
-            await self._park(claim, decision)
-            return None
-        return await self._fail(claim, decision.failure)
 
     async def _keep(self, claim: Claimed, answer: JSON) -> Finished | None:
         # The answer is paid for: it is kept in hand until the database takes it.
