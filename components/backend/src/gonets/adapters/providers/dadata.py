@@ -31,7 +31,11 @@ _STATUS: Mapping[int, tuple[Category, str]] = {
     413: (Category.REFUSED, "the request is too long for Dadata"),
     415: (Category.REFUSED, "Dadata refused the content type"),
     429: (Category.QUOTA_EXHAUSTED, "too many requests to Dadata"),
+    # A gateway stopped waiting; what is behind it may have gone on.
+    504: (Category.OUTCOME_UNKNOWN, "Dadata did not answer in time"),
 }
+
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def _meaning(status: int) -> tuple[Category, str]:
@@ -49,27 +53,31 @@ def _meaning(status: int) -> tuple[Category, str]:
 
 
 class _Client(CleanClient):  # type: ignore[misc]
-    """The SDK's client on our transport, at one address: the SDK builds the question and unpacks the answer."""
+    """The SDK's client, which makes the question and unpacks the answer, on our transport and at one address."""
 
     def __init__(self, transport: HttpTransport, url: str, token: str, secret: str) -> None:
-        super().__init__(token, secret)
+        # Not the SDK's own, which opens an HTTP client of its own: a TLS context that nothing would use.
         self._transport = transport
         self._url = url
         self._headers = {
-            name: value
-            for name, value in self._client.headers.items()
-            if name in ("content-type", "accept", "authorization", "x-secret")
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            "Authorization": f"Token {token}",
+            "X-Secret": secret,
         }
 
-    async def _post(self, _: str, data: object) -> Any:
-        body = json.dumps(data, ensure_ascii=False).encode()
-        answer = await self._transport.post(self._url, body, self._headers)
-        if answer.status != 200:
+    async def _post(self, _: str, data: object) -> list[Any]:
+        """The list with the answer; its first element is an object."""
+        answer = await self._transport.post(self._url, _encode(data).encode(errors="replace"), self._headers)
+        if not 200 <= answer.status < 300:
             raise _error(answer)
         try:
-            return answer.json()
+            value = answer.json()
         except ValueError as error:
-            raise ProviderError(Category.OUTCOME_UNKNOWN, f"Dadata's answer is no JSON: {error}") from error
+            raise ProviderError(Category.OUTCOME_UNKNOWN, "Dadata's answer is no JSON") from error
+        if not (isinstance(value, list) and value and isinstance(value[0], dict)):
+            raise ProviderError(Category.OUTCOME_UNKNOWN, "Dadata's answer is not a list with one object")
+        return value
 
 
 def _error(answer: Answer) -> ProviderError:
@@ -81,13 +89,14 @@ def _error(answer: Answer) -> ProviderError:
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds, from either form of the header (RFC 9110, 10.2.3); None where there is none that can be read."""
     value = headers.get("Retry-After", "").strip()
-    if value.isdecimal():
-        return min(float(value), 86_400.0)
     try:
-        seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
-    except (TypeError, ValueError):
+        if value.isdecimal():
+            seconds = float(value)
+        else:
+            seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
+    except (TypeError, ValueError, OverflowError):
         return None
-    return min(max(seconds, 0.0), 86_400.0)
+    return max(seconds, 0.0)
 
 
 class Dadata:
@@ -100,14 +109,6 @@ class Dadata:
         self._kind = kind
         self._client = _Client(transport, url, token, secret)
 
-    async def close(self) -> None:
-        await self._client.close()
-
     async def ask(self, data: str) -> JSON:
-        try:
-            answer = await self._client.clean(self._kind, data)
-        except (LookupError, TypeError) as error:
-            answer = error
-        if not isinstance(answer, dict):
-            raise ProviderError(Category.OUTCOME_UNKNOWN, "Dadata's answer is not a list with one object")
+        answer: dict[str, JSON] = await self._client.clean(self._kind, data)
         return answer

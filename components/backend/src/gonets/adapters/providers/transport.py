@@ -1,6 +1,8 @@
 """HTTP to providers, with errors cut where it matters: was the request written or not?"""
 
+import asyncio
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +12,20 @@ import aiohttp
 from gonets.core.shared.errors import Category
 from gonets.core.tasks.model import ProviderError
 
-MAX_ANSWER = 4 * 2**20  # bytes: more is no answer to a look-up
+MAX_ANSWER = 4 * 2**20  # bytes, unpacked: more is no answer to a look-up
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _finite(text: str) -> float:
+    if math.isinf(number := float(text)):
+        raise ValueError(f"{text[:20]} is beyond any number")
+    return number
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,28 +37,34 @@ class Answer:
     body: bytes
 
     def json(self) -> Any:
-        """Raises ValueError for what is no JSON: also NaN, infinity, and nesting that no parser would follow."""
+        """Raises ValueError for what is no JSON in UTF-8: also NaN, infinity, and nesting that no parser follows."""
         try:
-            return json.loads(self.body, parse_constant=_refuse)
-        except RecursionError as error:
-            raise ValueError("nested too deeply") from error
+            return _DECODER.decode(self.body.decode("utf-8-sig"))
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
 
 
-def _refuse(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+# The first that fits. What the other side wrote stays out: it may quote a key or be of any length.
+_BROKEN: Mapping[type[Exception], str] = {
+    TimeoutError: "no answer in time",
+    aiohttp.ServerDisconnectedError: "the connection was closed without an answer",
+    aiohttp.ClientPayloadError: "the answer was cut off or damaged",
+    aiohttp.ClientResponseError: "what came back is no HTTP",
+    OSError: "the connection was lost during the call",
+}
 
 
 class HttpTransport:
-    """Keeps connections alive, follows no redirect, sends nothing twice.
+    """Keeps connections alive, follows no redirect, keeps no cookie, uses no proxy, sends nothing twice.
 
-    `timeout`: seconds for one exchange, from the first byte sent to the last byte read; `connect_timeout` before that.
+    `connect_timeout`: seconds until the connection stands, name look-up and TLS included; `timeout`: seconds without a
+    byte of the answer. No exchange takes longer than their sum. As many connections are opened as calls are made at
+    one time.
     """
 
-    def __init__(self, *, timeout: float, connect_timeout: float = 3.0, connections: int = 200) -> None:
-        self._timeout = aiohttp.ClientTimeout(
-            total=timeout + connect_timeout, sock_read=timeout, sock_connect=connect_timeout
-        )
-        self._connections = connections
+    def __init__(self, *, timeout: float, connect_timeout: float = 3.0) -> None:
+        self._total = timeout + connect_timeout
+        self._timeout = aiohttp.ClientTimeout(connect=connect_timeout, sock_read=timeout)
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -55,26 +76,35 @@ class HttpTransport:
         was, or may have been, and no complete answer came back."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=15),
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=15),
+                cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=self._timeout,
-                auto_decompress=True,
             )
         try:
-            async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
-                answer = await response.content.read(MAX_ANSWER + 1)
-                while not response.content.at_eof() and len(answer) <= MAX_ANSWER:
-                    answer += await response.content.read(MAX_ANSWER + 1 - len(answer))
-                if len(answer) > MAX_ANSWER:
-                    raise ProviderError(Category.OUTCOME_UNKNOWN, f"the answer is longer than {MAX_ANSWER} bytes")
-                return Answer(response.status, response.headers, answer)
+            async with (
+                asyncio.timeout(self._total),
+                self._session.post(url, data=body, headers=headers, allow_redirects=False) as response,
+            ):
+                return Answer(response.status, response.headers, await _read(response))
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise ProviderError(
+                Category.MISCONFIGURED, f"the provider's certificate is not trusted: {error.certificate_error}"
+            ) from error
         except aiohttp.ClientConnectorError as error:
-            raise ProviderError(Category.UNAVAILABLE, f"cannot connect: {error.os_error or error}") from error
+            raise ProviderError(Category.UNAVAILABLE, f"cannot connect to the provider: {error.os_error}") from error
         except aiohttp.ConnectionTimeoutError as error:
-            raise ProviderError(Category.UNAVAILABLE, "cannot connect: no answer in time") from error
+            raise ProviderError(Category.UNAVAILABLE, "cannot connect to the provider: no answer in time") from error
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
-            raise ProviderError(Category.MISCONFIGURED, f"no address that can be called: {url}") from error
-        except TimeoutError as error:
-            raise ProviderError(Category.OUTCOME_UNKNOWN, "no answer in time") from error
+            raise ProviderError(Category.MISCONFIGURED, "the provider's address cannot be called") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            words = str(error) or type(error).__name__
-            raise ProviderError(Category.OUTCOME_UNKNOWN, f"the answer broke off: {words}") from error
+            words = next((words for kind, words in _BROKEN.items() if isinstance(error, kind)), type(error).__name__)
+            raise ProviderError(Category.OUTCOME_UNKNOWN, words) from error
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    body = b""
+    while not response.content.at_eof():
+        body += await response.content.read(MAX_ANSWER)
+        if len(body) > MAX_ANSWER:
+            raise ProviderError(Category.OUTCOME_UNKNOWN, f"the answer is longer than {MAX_ANSWER} bytes")
+    return body

@@ -1,9 +1,15 @@
 """YandexGPT through Yandex's SDK: https://yandex.cloud/docs/foundation-models/ (gRPC, TextGenerationService)."""
 
+import logging
+import os
 from collections.abc import Mapping
 from typing import Any
 
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its core writes to stderr by itself; before its import
+
 import grpc
+from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]
+from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 from yandex_ai_studio_sdk import AsyncAIStudio
 from yandex_ai_studio_sdk.auth import APIKeyAuth, IAMTokenAuth
 from yandex_ai_studio_sdk.retry import RetryPolicy
@@ -12,6 +18,7 @@ from gonets.core.shared.errors import Category
 from gonets.core.tasks.model import JSON, ProviderError
 
 _SERVICE = "ai-foundation-models"
+_DISCOVERY = "api.cloud.yandex.net:443"
 
 _KEYS = "check FOLDER_ID and IAM_TOKEN or YANDEXGPT_API_KEY"
 _STATUS: Mapping[grpc.StatusCode, tuple[Category, str]] = {
@@ -33,17 +40,41 @@ _STATUS: Mapping[grpc.StatusCode, tuple[Category, str]] = {
     grpc.StatusCode.UNAUTHENTICATED: (Category.MISCONFIGURED, f"YandexGPT does not know the key: {_KEYS}"),
 }
 
-# gRPC says UNAVAILABLE both for "could not connect" and for "lost on the way": its own words tell them apart.
-_LOST = ("Socket closed", "Connection reset", "Broken pipe", "recvmsg", "Stream removed", "GOAWAY", "keepalive")
+# The status alone does not say whether the request was written: gRPC makes up statuses of its own. Its words tell.
+_NEVER_SENT = ("failed to connect to all addresses", "errors resolving", "DNS resolution failed")
+_LOST = (
+    "Stream removed",
+    "RST_STREAM",
+    "Socket closed",
+    "Connection reset",
+    "Broken pipe",
+    "recvmsg",
+    "sendmsg",
+    "GOAWAY",
+    "keepalive",
+    "larger than max",
+)
+
+_CHANNEL = (
+    ("grpc.enable_http_proxy", 0),  # as everywhere here: what is to be called is what the settings name
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 1000),  # two minutes by default, in which no call is even tried
+    ("grpc.min_reconnect_backoff_ms", 5000),  # how long one try to connect may take
+    # A connection that went dead without a word is given up, rather than each call on it waiting for its timeout.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.http2.ping_timeout_ms", 10_000),
+)
 
 
 class YandexGPT:
     """Sends the text with the system prompt. Implements Provider.
 
-    The answer is a JSON object: `text`, `status`, `role`, `usage`, `model_version`, and all `alternatives`. A text that
-    the model's filter withheld, or that was cut at the token limit, is an answer too: `status` says so.
+    The answer is a JSON object: `text`, `role`, `status` and `tool_calls` of the first alternative, all `alternatives`,
+    `usage` and `model_version`. A text that the model's filter withheld, or that was cut at the token limit, is an
+    answer too: `status` says so.
 
-    `timeout`: seconds for one call.
+    `endpoint`: host:port of the service, or the address where Yandex tells its services' addresses. `timeout`: seconds
+    for one call.
     """
 
     def __init__(
@@ -63,11 +94,16 @@ class YandexGPT:
         studio = AsyncAIStudio(
             folder_id=folder_id,
             auth=APIKeyAuth(api_key) if api_key else IAMTokenAuth(iam_token),
-            endpoint=None,  # no discovery: the service's address is given
-            service_map={_SERVICE: endpoint},
+            endpoint=endpoint if endpoint == _DISCOVERY else None,
+            service_map={} if endpoint == _DISCOVERY else {_SERVICE: endpoint},
             verify=not insecure,  # in this SDK, not to verify means plaintext
             retry_policy=RetryPolicy(max_attempts=1),  # tries are counted and timed by the task's row
         )
+        # The SDK takes no options for its channel. Its version is pinned, and tests see that this works.
+        options: Any = (*studio._client._get_options(), *_CHANNEL)
+        studio._client._get_options = lambda: options  # type: ignore[method-assign]
+        # On DEBUG it logs what the other side says, and that may quote the key.
+        logging.getLogger("yandex_ai_studio_sdk").setLevel(logging.INFO)
         self._model = studio.models.completions(model).configure(temperature=temperature, max_tokens=max_tokens)
         self._system_prompt = system_prompt
         self._timeout = timeout
@@ -80,32 +116,50 @@ class YandexGPT:
         try:
             result = await self._model.run(messages, timeout=self._timeout)
         except grpc.aio.AioRpcError as error:
-            raise _error(error) from error
-        except RuntimeError as error:
-            # The SDK's word for a stream that ended without a message.
-            raise ProviderError(Category.OUTCOME_UNKNOWN, "YandexGPT closed the call without an answer") from error
+            raise _error(error) from None  # its text may quote the key
+        except Exception as error:
+            # The SDK has no error of its own for an answer it cannot read, nor for a stream without one.
+            reason = f"YandexGPT's answer cannot be read ({type(error).__name__})"
+            raise ProviderError(Category.OUTCOME_UNKNOWN, reason) from error
+        if not result.alternatives and not result.usage.total_tokens:
+            raise ProviderError(Category.OUTCOME_UNKNOWN, "YandexGPT's answer is empty")
         return _to_json(result)
 
 
 def _error(error: grpc.aio.AioRpcError) -> ProviderError:
-    category, reason = _STATUS.get(error.code(), (Category.OUTCOME_UNKNOWN, "YandexGPT failed"))
-    if error.code() is grpc.StatusCode.UNAVAILABLE and any(words in (error.details() or "") for words in _LOST):
+    code, details = error.code(), error.details() or ""
+    if details.startswith(_NEVER_SENT):
+        category = Category.MISCONFIGURED if "CERTIFICATE_VERIFY_FAILED" in details else Category.UNAVAILABLE
+        return ProviderError(category, f"cannot connect to YandexGPT: {details}")
+    category, reason = _STATUS.get(code, (Category.OUTCOME_UNKNOWN, "YandexGPT failed"))
+    if code is not grpc.StatusCode.DEADLINE_EXCEEDED and any(words in details for words in _LOST):
         category, reason = Category.OUTCOME_UNKNOWN, "the connection to YandexGPT was lost during the call"
-    # The details may quote the key, so they stay out; a request id helps Yandex's support.
-    return ProviderError(category, f"{reason} ({error.code().name})")
+    # The details may quote the key, so they stay out.
+    return ProviderError(category, f"{reason} ({code.name})", retry_after=_retry_after(error))
+
+
+def _retry_after(error: grpc.aio.AioRpcError) -> float | None:
+    """Seconds, from google.rpc.RetryInfo in the trailer; None where there is none that can be read."""
+    info = RetryInfo()
+    for name, value in error.trailing_metadata() or ():
+        if name != "grpc-status-details-bin":
+            continue
+        try:
+            if any(detail.Unpack(info) for detail in Status.FromString(value).details):
+                seconds: float = info.retry_delay.ToTimedelta().total_seconds()
+                return max(seconds, 0.0)
+        except Exception:  # noqa: BLE001 - a hint that cannot be read must not hide the error it came with
+            return None
+    return None
 
 
 def _to_json(result: Any) -> JSON:
-    alternatives: list[JSON] = [
-        {"role": alternative.role, "text": alternative.text, "status": alternative.status.name}
-        for alternative in result.alternatives
-    ]
+    alternatives = [_alternative(alternative) for alternative in result.alternatives]
+    first = alternatives[0] if alternatives else {"role": None, "text": None, "status": None, "tool_calls": []}
     usage = result.usage
-    first: dict[str, JSON] = alternatives[0] if alternatives else {"role": None, "text": None, "status": None}  # type: ignore[assignment]
     return {
-        "text": first["text"],
-        "role": first["role"],
-        "status": first["status"],
+        **first,
+        "alternatives": [*alternatives],
         "usage": {
             "input_text_tokens": usage.input_text_tokens,
             "completion_tokens": usage.completion_tokens,
@@ -113,5 +167,14 @@ def _to_json(result: Any) -> JSON:
             "reasoning_tokens": usage.reasoning_tokens,
         },
         "model_version": result.model_version,
-        "alternatives": alternatives,
+    }
+
+
+def _alternative(alternative: Any) -> dict[str, JSON]:
+    functions = [call.function for call in alternative.tool_calls or () if call.function]
+    return {
+        "role": alternative.role,
+        "text": alternative.text,
+        "status": alternative.status.name,
+        "tool_calls": [{"name": function.name, "arguments": function.arguments} for function in functions],
     }
