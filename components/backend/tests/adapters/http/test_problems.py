@@ -36,6 +36,7 @@ async def test_each_category_of_failure_has_its_status(door: Any, http: httpx.As
         Category.UNAVAILABLE: 502,
         Category.QUOTA_EXHAUSTED: 502,
         Category.REFUSED: 502,
+        Category.POISON: 502,
         Category.MISCONFIGURED: 502,
         Category.OUTCOME_UNKNOWN: 504,
     }

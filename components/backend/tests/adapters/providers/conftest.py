@@ -87,7 +87,6 @@ def gpt(endpoint: str, **changes: Any) -> YandexGPT:
         "temperature": 0.3,
         "max_tokens": 500,
         "timeout": 10,
-        "max_in_flight": 10,
     }
     return YandexGPT(endpoint=endpoint, **(defaults | changes))
 

@@ -43,7 +43,7 @@ def make(kind: str, sandbox: Remote, dadata: Callable[..., Dadata]) -> Callable[
             return Case("dadata", provider, "serega@yandex/ru", lambda answer: answer["email"] == "serega@yandex.ru")
         return Case(
             "yandexgpt",
-            gpt(sandbox.grpc_address, timeout=timeout, max_in_flight=100),
+            gpt(sandbox.grpc_address, timeout=timeout),
             "превет",
             lambda answer: answer["text"] == "Привет.",
         )

@@ -25,6 +25,7 @@ _STATUS: Mapping[Category, HTTPStatus] = {
     Category.UNAVAILABLE: HTTPStatus.BAD_GATEWAY,
     Category.QUOTA_EXHAUSTED: HTTPStatus.BAD_GATEWAY,
     Category.REFUSED: HTTPStatus.BAD_GATEWAY,
+    Category.POISON: HTTPStatus.BAD_GATEWAY,
     Category.MISCONFIGURED: HTTPStatus.BAD_GATEWAY,
     Category.OUTCOME_UNKNOWN: HTTPStatus.GATEWAY_TIMEOUT,
 }

@@ -51,6 +51,8 @@ class TaskConsumer:
         self._in_hand = asyncio.Semaphore(2 * concurrency)
         self._alone = asyncio.Lock()
         self._acknowledging: dict[AbstractChannel, list[int]] = {}
+        self._writing: set[asyncio.Task[None]] = set()
+        self._stopping = False
         self._link: asyncio.Task[None] | None = None
         self._taking: set[asyncio.Task[None]] = set()
         self._running: set[asyncio.Task[None]] = set()
@@ -62,12 +64,16 @@ class TaskConsumer:
 
     async def stop(self, graceful_timeout: float) -> None:
         """Stops taking: what is not taken yet goes back to the queue. What is run may end before the deadline."""
+        self._stopping = True
+        for task in self._taking:
+            task.cancel()
+        # What was taken is acknowledged before the connection goes, and with it the claim to the rest.
+        if self._writing:
+            await asyncio.wait(self._writing, timeout=1)
         if self._link:
             self._link.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._link
-        for task in self._taking:
-            task.cancel()
         if self._running or self._taking:
             _, late = await asyncio.wait(self._running | self._taking, timeout=graceful_timeout)
             for task in late:
@@ -92,6 +98,8 @@ class TaskConsumer:
             waiting.cancel()
 
     async def _receive(self, message: DeliveredMessage) -> None:
+        if self._stopping:
+            return
         task = asyncio.create_task(self._handle(message))
         self._taking.add(task)
         task.add_done_callback(self._forget)
@@ -106,7 +114,7 @@ class TaskConsumer:
         async with self._in_hand:
             async with self._slots:
                 claim = await self._claim(message)
-                await self._acknowledge(message)
+                self._acknowledge(message)
                 if claim is None:
                     return
                 current = asyncio.current_task()
@@ -140,17 +148,18 @@ class TaskConsumer:
         await until_available(lambda: self._dead_letters.put(message, error))
         log.warning("message set aside", extra={"category": error.category.value, "reason": error.reason})
 
-    async def _acknowledge(self, message: DeliveredMessage) -> None:
+    def _acknowledge(self, message: DeliveredMessage) -> None:
         # What is ready in one turn of the loop travels in one write: a write for each is dear (docs/performance.md).
         channel: AbstractChannel = message.channel
         tags = self._acknowledging.setdefault(channel, [])
         tags.append(message.delivery_tag or 0)
-        if len(tags) > 1:
-            return
-        try:
-            await asyncio.sleep(0)
-        finally:
-            del self._acknowledging[channel]
+        if len(tags) == 1:
+            task = asyncio.create_task(self._write_acknowledgements(channel))
+            self._writing.add(task)
+            task.add_done_callback(self._writing.discard)
+
+    async def _write_acknowledgements(self, channel: AbstractChannel) -> None:
+        tags = self._acknowledging.pop(channel)
         if channel.is_closed:
             # The broker delivers them again, and their rows say that they were taken.
             log.debug("acknowledged too late", extra={"delivery_tags": tags})
