@@ -120,7 +120,7 @@ async def test_sigterm_with_calls_beyond_the_deadline_gives_them_back(own: Own, 
 async def test_after_kill_9_the_tasks_go_on_elsewhere(own: Own, new_id: Callable[[], int]) -> None:
     ids = [new_id() for _ in range(20)]
     await own.sandbox.fault("dadata", latency_ms=60_000)
-    victim = await own.worker()
+    victim = await own.worker(DADATA_TIMEOUT=100)
     await own.send(ids)
     await own.called(20)
     await own.sandbox.well()
