@@ -147,6 +147,11 @@ def test_the_files_are_at_the_root_and_beside_the_backend():
         ("DADATA_TIMEOUT", "nan"),
         ("DADATA_PHONE_API_URL", "cleaner.dadata.ru"),
         ("DADATA_EMAIL_API_URL", "ftp://cleaner.dadata.ru"),
+        ("DADATA_EMAIL_API_URL", "http://"),
+        ("DADATA_EMAIL_API_URL", "http://:80/clean"),
+        ("DADATA_EMAIL_API_URL", "http://localhost:99999/clean"),
+        ("DADATA_EMAIL_API_URL", "http://localhost:x/clean"),
+        ("DADATA_EMAIL_API_URL", "http://anna@localhost/clean"),
         ("YANDEXGPT_ENDPOINT", "https://llm.api.cloud.yandex.net:443"),
         ("YANDEXGPT_ENDPOINT", "llm.api.cloud.yandex.net"),
         ("YANDEXGPT_ENDPOINT", "host:99999"),
@@ -190,6 +195,23 @@ def test_secrets_are_never_shown(env):
     env(**secrets, FOLDER_ID="b1g")
     found = settings.load()
     assert "s3cret" not in repr(found) + str(found) + found.model_dump_json()
+
+
+@pytest.mark.parametrize("variable", ["DADATA_API_KEY", "DADATA_SECRET_KEY", "IAM_TOKEN", "YANDEXGPT_API_KEY"])
+@pytest.mark.parametrize("value", ["ключ", "two words", "line\nbreak", "tab\tinside"])
+def test_a_key_that_no_header_can_carry_is_a_line_without_the_key(env, variable, value):
+    env(FOLDER_ID="b1g", **{variable: value})
+    [line] = _lines()
+    assert line.startswith(f"{variable}: ")
+    assert value not in line
+
+
+def test_a_key_read_from_a_file_loses_its_newline(env):
+    env(DADATA_API_KEY="abc\n", DADATA_SECRET_KEY=" def\r\n", FOLDER_ID="b1g", IAM_TOKEN="t1.x\n")
+    found = settings.load()
+    assert found.dadata.api_key.get_secret_value() == "abc"
+    assert found.dadata.secret_key.get_secret_value() == "def"
+    assert found.yandexgpt.iam_token.get_secret_value() == "t1.x"
 
 
 def test_secrets_are_not_shown_beside_what_is_wrong(env):

@@ -9,7 +9,7 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -130,17 +130,30 @@ class Sandbox(_Group, env_prefix="SANDBOX_"):
 def _http_url(value: str) -> str:
     if not value.startswith(("http://", "https://")):
         raise ValueError("must be an address that begins with http:// or https://")
+    parts = urlsplit(value)  # raises ValueError, as does its port, where there is none to be read
+    if not parts.hostname or parts.port == 0 or parts.username is not None:
+        raise ValueError("must name a host, and no user")
     return value
 
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 
 
+def _key(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value().strip()  # a file with nothing but a key ends in a newline
+    if not (text.isascii() and text.isprintable()) or " " in text:
+        raise ValueError("must be one word of ASCII characters, for it travels in a header")
+    return SecretStr(text)
+
+
+Key = Annotated[SecretStr, AfterValidator(_key)]
+
+
 class Dadata(_Group, env_prefix="DADATA_"):
     """Dadata, which cleans phone numbers and e-mail addresses."""
 
-    api_key: SecretStr = SecretStr("")
-    secret_key: SecretStr = SecretStr("")
+    api_key: Key = SecretStr("")
+    secret_key: Key = SecretStr("")
     phone_api_url: HttpUrl = "https://cleaner.dadata.ru/api/v1/clean/phone"
     email_api_url: HttpUrl = "https://cleaner.dadata.ru/api/v1/clean/email"
     timeout: Seconds = 10
@@ -163,8 +176,8 @@ class YandexGPT(_Group, env_prefix="YANDEXGPT_"):
     """YandexGPT, which corrects texts. FOLDER_ID and IAM_TOKEN are known under these names elsewhere too."""
 
     folder_id: Annotated[str, Field(validation_alias="FOLDER_ID")] = ""
-    iam_token: Annotated[SecretStr, Field(validation_alias="IAM_TOKEN")] = SecretStr("")
-    api_key: SecretStr = SecretStr("")
+    iam_token: Annotated[Key, Field(validation_alias="IAM_TOKEN")] = SecretStr("")
+    api_key: Key = SecretStr("")
     endpoint: Annotated[str, AfterValidator(_address)] = "llm.api.cloud.yandex.net:443"
     insecure: bool = False
     model: str = "yandexgpt"

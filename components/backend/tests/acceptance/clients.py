@@ -2,14 +2,16 @@
 
 import asyncio
 import contextlib
+import functools
 import json
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, Any
 
 import aio_pika
 import httpx
 from aio_pika.abc import AbstractIncomingMessage
+
+from eventually import eventually
 
 if TYPE_CHECKING:
     from conftest import Servers
@@ -21,17 +23,8 @@ FAILURES = "TaskFailureDeliveryQueue"
 
 PATIENCE = 30.0  # seconds: generous, for the machine may be busy; what must be quick is measured apart
 
-Found = TypeVar("Found")
 
-
-async def until(look: Callable[[], Awaitable[Found | None]], what: str, *, timeout: float = PATIENCE) -> Found:
-    """Looks again and again, and returns what was found. Fails, naming `what`, when the time is over."""
-    deadline = time.monotonic() + timeout
-    while True:
-        if found := await look():
-            return found
-        assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
-        await asyncio.sleep(0.05)
+until = functools.partial(eventually, timeout=PATIENCE)
 
 
 class Queues:

@@ -1,5 +1,6 @@
 """A running stack for each test process, and installations of their own for tests that break things."""
 
+import asyncio
 import contextlib
 import dataclasses
 import itertools
@@ -48,7 +49,7 @@ async def installation(servers: Any, tmp_path: Path) -> AsyncIterator[Installati
         rabbit=servers.rabbit.model_copy(update={"vhost": mark}),
     )
     with _installed(own, tmp_path) as installation:
-        installation.prepare()
+        await asyncio.to_thread(installation.prepare)
         yield installation
     installation.remove()
     connection = await asyncpg.connect(servers.database.dsn)
@@ -70,14 +71,14 @@ async def queues(stack: Stack) -> AsyncIterator[Queues]:
 
 @pytest.fixture
 async def api(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=stack.api.url, timeout=60) as client:
+    async with httpx.AsyncClient(base_url=stack.api.url, timeout=60, verify=False) as client:
         yield client
 
 
 @pytest.fixture
 async def sandbox(stack: Stack) -> AsyncIterator[SandboxControl]:
     """Without faults and with an empty journal, before the test and after it."""
-    async with httpx.AsyncClient(base_url=stack.installation.sandbox_url, timeout=20) as client:
+    async with httpx.AsyncClient(base_url=stack.installation.sandbox_url, timeout=20, verify=False) as client:
         control = SandboxControl(client)
         await control.reset()
         yield control

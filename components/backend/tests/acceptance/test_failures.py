@@ -174,14 +174,14 @@ class TestGivingUp:
 
     @pytest.fixture
     async def control(self, impatient: Stack) -> AsyncIterator[SandboxControl]:
-        async with httpx.AsyncClient(base_url=impatient.installation.sandbox_url) as client:
+        async with httpx.AsyncClient(base_url=impatient.installation.sandbox_url, verify=False) as client:
             yield SandboxControl(client)
 
     async def test_a_provider_that_fails_or_hangs_for_good(
         self, impatient: Stack, control: SandboxControl, new_id: Callable[[], int]
     ) -> None:
         async with (
-            httpx.AsyncClient(base_url=impatient.api.url, timeout=30) as api,
+            httpx.AsyncClient(base_url=impatient.api.url, timeout=30, verify=False) as api,
             queues_of(impatient.installation.servers) as queues,
         ):
             for task_type, provider, fault, status, category in (
@@ -210,7 +210,7 @@ class TestGivingUp:
         stack = await asyncio.to_thread(Stack.start, installation, workers=1, WORKER_MAX_ATTEMPTS=1)
         stack.sandbox.terminate()
         await asyncio.to_thread(stack.sandbox.exit_code)
-        async with httpx.AsyncClient(base_url=stack.api.url, timeout=30) as api:
+        async with httpx.AsyncClient(base_url=stack.api.url, timeout=30, verify=False) as api:
             for task_type in ("phone", "gpt"):
                 task = {"task_id": new_id(), "task_type": task_type, "data": "nobody there"}
                 problem(await api.post("/api/v1/tasks", json=task), 502, "unavailable")

@@ -20,7 +20,7 @@ async def own(installation: Installation) -> AsyncIterator["Own"]:
     installation.launch("scheduler")
     connection = await asyncpg.connect(installation.servers.database.dsn)
     async with (
-        httpx.AsyncClient(base_url=installation.sandbox_url) as http,
+        httpx.AsyncClient(base_url=installation.sandbox_url, verify=False) as http,
         queues_of(installation.servers) as queues,
     ):
         await queues.channel.declare_queue(TASKS, durable=True)
@@ -109,17 +109,18 @@ async def test_sigterm_with_calls_beyond_the_deadline_gives_them_back(own: Own, 
     since = time.monotonic()
     assert await asyncio.to_thread(worker.exit_code) == 0
     assert time.monotonic() - since < 5
+    assert await own.db.fetchval("SELECT count(*) FROM worker_life") == 0
+    assert await own.db.fetchval("SELECT count(*) FROM task WHERE status = 'queued'") == 10
     await own.sandbox.well()
-    since = time.monotonic()
     await own.worker()
     await own.done(ids)
-    assert time.monotonic() - since < 10, "given back, so nobody waits until it is taken for dead"
+    assert await own.db.fetchval("SELECT max(takeovers) FROM task") == 0, "given back, not taken from the dead"
 
 
 async def test_after_kill_9_the_tasks_go_on_elsewhere(own: Own, new_id: Callable[[], int]) -> None:
     ids = [new_id() for _ in range(20)]
     await own.sandbox.fault("dadata", latency_ms=60_000)
-    victim = await own.worker()
+    victim = await own.worker(DADATA_TIMEOUT=100)
     await own.send(ids)
     await own.called(20)
     await own.sandbox.well()
@@ -143,10 +144,10 @@ async def test_workers_that_are_killed_again_and_again_lose_nothing(own: Own, ne
         await own.called(30 * (killed + 1))
         victim.kill()
 
-    newest = await own.db.fetchval("SELECT max(id) FROM worker_life")
+    newest = await own.db.fetchval("SELECT coalesce(max(id), 0) FROM worker_life")
 
     async def born() -> bool:
-        return await own.db.fetchval("SELECT max(id) FROM worker_life") > newest
+        return await own.db.fetchval("SELECT EXISTS (SELECT FROM worker_life WHERE id > $1)", newest)
 
     newborn = own.installation.launch("worker")
     await until(born, "a worker that has just begun to live")
@@ -163,7 +164,7 @@ async def test_workers_that_are_killed_again_and_again_lose_nothing(own: Own, ne
 async def test_a_lost_wake_up_is_sent_again(own: Own, new_id: Callable[[], int]) -> None:
     ids = [new_id() for _ in range(5)]
     api = await asyncio.to_thread(own.installation.start, "api")
-    async with httpx.AsyncClient(base_url=api.url) as client:
+    async with httpx.AsyncClient(base_url=api.url, verify=False) as client:
         for task_id in ids:
             task = {"task_id": task_id, "task_type": "email", "data": f"t{task_id}@matrix.ru"}
             answer = await client.post("/api/v1/tasks", json=task, headers={"Prefer": "respond-async"})
@@ -217,7 +218,7 @@ async def test_sigterm_lets_the_api_finish_a_request(
     process = await asyncio.to_thread(stack.installation.start, "api")
     task = {"task_id": new_id(), "task_type": "phone", "data": "+79190000001"}
     await sandbox.fault("dadata", latency_ms=1500)
-    async with httpx.AsyncClient(base_url=process.url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=process.url, timeout=30, verify=False) as client:
         request = asyncio.create_task(client.post("/api/v1/tasks", json=task))
 
         async def asked() -> bool:
@@ -236,7 +237,7 @@ async def test_sigterm_lets_the_api_finish_a_request(
 async def test_idle_processes_leave_at_once_on_sigterm(installation: Installation) -> None:
     stack = await asyncio.to_thread(Stack.start, installation, workers=1)
     # A client that keeps its connection open must not hold the API up.
-    async with httpx.AsyncClient(base_url=stack.api.url) as client:
+    async with httpx.AsyncClient(base_url=stack.api.url, verify=False) as client:
         assert (await client.get("/health/live")).status_code == 200
         for process in (stack.workers[0], stack.scheduler, stack.api, stack.sandbox):
             process.terminate()
@@ -245,22 +246,14 @@ async def test_idle_processes_leave_at_once_on_sigterm(installation: Installatio
             assert time.monotonic() - since < 5, process.name
 
 
+# One for each process; what makes a value wrong is in test_settings.py.
 WRONG = [
     ("api", {"API_PORT": "70000"}),
-    ("api", {"API_WAIT_SECONDS": "-1"}),
-    ("worker", {"WORKER_CONCURRENCY": "many"}),
     ("worker", {"YANDEXGPT_ENDPOINT": "https://llm.api.cloud.yandex.net"}),
-    ("worker", {"DADATA_PHONE_API_URL": "cleaner.dadata.ru"}),
-    ("worker", {"YANDEXGPT_INSECURE": "perhaps"}),
-    ("worker", {"YANDEXGPT_TEMPERATURE": "1.5"}),
     ("scheduler", {"SCHEDULER_INTERVAL": "0"}),
-    ("scheduler", {"LOG_LEVEL": "LOUD"}),
     ("migrate", {"DATABASE_PORT": "five"}),
-    ("doctor", {"RABBITMQ_AMQP_PORT": "0"}),
     ("doctor", {"ENVIRONMENT": "prod"}),
     ("sandbox", {"SANDBOX_HTTP_PORT": "x"}),
-    ("worker", {"FOLDER_ID": ""}),
-    ("worker", {"ENVIRONMENT": "production", "DADATA_API_KEY": ""}),
 ]
 
 
@@ -268,18 +261,16 @@ async def test_a_wrong_variable_is_one_line_that_names_it(stack: Stack) -> None:
     def run(command: str, variables: dict[str, str]) -> tuple[int, str]:
         return stack.installation.run(command, **variables)
 
-    for start in range(0, len(WRONG), 5):  # a few at a time
-        some = WRONG[start : start + 5]
-        ends = await asyncio.gather(*(asyncio.to_thread(run, *case) for case in some))
-        for (command, variables), (status, output) in zip(some, ends, strict=True):
-            assert status in (1, 2), (command, variables, output)
-            assert len(output.strip().splitlines()) == 1, output
-            assert list(variables)[-1] in output
+    ends = await asyncio.gather(*(asyncio.to_thread(run, *case) for case in WRONG))
+    for (command, variables), (status, output) in zip(WRONG, ends, strict=True):
+        assert status in (1, 2), (command, variables, output)
+        assert len(output.strip().splitlines()) == 1, output
+        assert list(variables)[-1] in output
 
 
 async def test_no_secret_is_shown_where_its_variable_is_wrong(stack: Stack) -> None:
     status, output = await asyncio.to_thread(
-        stack.installation.run, "worker", DATABASE_PORT="x", DATABASE_PASSWORD="geheim", DADATA_API_KEY="sesam"
+        stack.installation.run, "doctor", DATABASE_PORT="x", DATABASE_PASSWORD="geheim", DADATA_API_KEY="sesam"
     )
 
     assert status == 1
@@ -341,6 +332,21 @@ async def test_the_doctor_says_what_to_do_where_nothing_runs_yet(installation: I
     assert status == 1
     assert "run gonets migrate" in output
     assert "start gonets worker" in output
+
+
+async def test_migrate_makes_the_database_too(installation: Installation) -> None:
+    settings = installation.servers.database
+    name = f"{settings.name}_new"
+
+    ends = await asyncio.gather(*(asyncio.to_thread(installation.run, "migrate", DATABASE_NAME=name) for _ in range(2)))
+
+    assert [status for status, _ in ends] == [0, 0], ends
+    connection = await asyncpg.connect(settings.model_copy(update={"name": name}).dsn)
+    assert await connection.fetchval("SELECT count(*) FROM task") == 0
+    await connection.close()
+    connection = await asyncpg.connect(settings.dsn)
+    await connection.execute(f'DROP DATABASE "{name}"')
+    await connection.close()
 
 
 async def test_migrating_a_running_installation_again_changes_nothing(stack: Stack) -> None:

@@ -98,6 +98,7 @@ async def test_the_table_of_results_has_the_columns_of_the_contract(db: asyncpg.
 
 async def test_the_largest_task_id_and_the_longest_text(api: httpx.AsyncClient, db: asyncpg.Connection) -> None:
     task = {"task_id": 2**63 - 1, "task_type": "gpt", "data": "я" * 9_999 + "🥐"}
+    await db.execute("DELETE FROM task WHERE task_id = $1", task["task_id"])  # the fuzzer likes it too
 
     answer = await api.post("/api/v1/tasks", json=task)
 
@@ -136,7 +137,7 @@ async def test_a_slow_provider_makes_it_202_and_then_done(
     impatient = await asyncio.to_thread(stack.installation.start, "api", API_WAIT_SECONDS=0.3)
     await sandbox.fault("dadata", latency_ms=1500)
 
-    async with httpx.AsyncClient(base_url=impatient.url) as api:
+    async with httpx.AsyncClient(base_url=impatient.url, verify=False) as api:
         answer = await api.post("/api/v1/tasks", json=task)
 
         assert answer.status_code == 202
@@ -183,14 +184,16 @@ async def test_one_task_can_be_looked_at(api: httpx.AsyncClient, new_id: Callabl
     assert shown["next_attempt_at"] is None
 
 
-@pytest.mark.parametrize(("task_id", "status"), [("77", 404), ("0", 422), ("-1", 422), ("seven", 422), (2**63, 422)])
+@pytest.mark.parametrize(
+    ("task_id", "status"), [("424242424242", 404), ("0", 422), ("-1", 422), ("seven", 422), (2**63, 422)]
+)
 async def test_a_task_that_is_not_there(api: httpx.AsyncClient, task_id: str, status: int) -> None:
     answer = await api.get(f"/api/v1/tasks/{task_id}")
 
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["status"] == status
-    assert task_id == "77" or answer.json()["errors"][0]["field"] == "task_id"
+    assert status == 404 or answer.json()["errors"][0]["field"] == "task_id"
 
 
 async def test_the_list_is_newest_first_filtered_and_stable_while_it_grows(

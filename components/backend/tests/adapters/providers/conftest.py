@@ -1,8 +1,11 @@
 """A sandbox of its own for each test, and the real adapters pointed at it."""
 
 import asyncio
+import contextlib
 import datetime
 import ipaddress
+import random
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
@@ -53,9 +56,18 @@ class Remote:
         return entries
 
 
+def free_port() -> int:
+    """Below those the system gives to outgoing connections: no other test's takes it before it is listened on."""
+    while True:
+        port = random.randrange(18_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Remote]:
-    running = Sandbox(Settings(http_port=0, grpc_port=0, journal_size=1000))
+    running = Sandbox(Settings(http_port=free_port(), grpc_port=free_port(), journal_size=1000))
     await running.start()
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{running.http_port}", verify=False) as http:
         yield Remote(running, http)

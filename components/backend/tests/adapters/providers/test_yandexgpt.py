@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import socket
 import struct
 import sys
 import time
@@ -19,7 +18,7 @@ from yandex.cloud.ai.foundation_models.v1.text_generation import text_generation
 from yandex.cloud.ai.foundation_models.v1.text_generation import text_generation_service_pb2_grpc as stubs
 from yandex.cloud.endpoint import api_endpoint_pb2, api_endpoint_service_pb2, api_endpoint_service_pb2_grpc
 
-from adapters.providers.conftest import KEY, Authority, Remote, gpt
+from adapters.providers.conftest import KEY, Authority, Remote, free_port, gpt
 from adapters.providers.peer import Connection, Peer, answer, answering
 from eventually import eventually
 from gonets.adapters.providers import yandexgpt
@@ -437,9 +436,7 @@ async def answers(provider: yandexgpt.YandexGPT) -> bool:
 
 
 async def test_a_stand_in_that_comes_up_later_is_found() -> None:
-    with socket.socket() as reserved:
-        reserved.bind(("localhost", 0))
-        port = reserved.getsockname()[1]
+    port = free_port()
     provider = gpt(f"localhost:{port}")
     assert (await failure(provider)).category is Category.UNAVAILABLE
     async with StandIn(port=port):
@@ -447,11 +444,12 @@ async def test_a_stand_in_that_comes_up_later_is_found() -> None:
 
 
 async def test_one_that_was_restarted_is_found_again() -> None:
-    async with StandIn() as server:
-        provider = gpt(server.address)
+    port = free_port()
+    provider = gpt(f"localhost:{port}")
+    async with StandIn(port=port):
         await provider.ask("1")
     assert not await answers(provider)
-    async with StandIn(port=int(server.address.rpartition(":")[2])):
+    async with StandIn(port=port):
         await eventually(lambda: answers(provider), "it is found", timeout=5)
 
 
