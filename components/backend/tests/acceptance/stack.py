@@ -27,7 +27,7 @@ START = 120  # seconds that a process may take to start on a busy machine
 
 # What the developer's own environment says about the service must not reach the processes under test.
 _OURS = re.compile(
-    "^(DATABASE|RABBITMQ|API|WORKER|SCHEDULER|SANDBOX|DADATA|YANDEXGPT)_|^(FOLDER_ID|IAM_TOKEN|ENVIRONMENT|LOG_LEVEL)$"
+    "^(DATABASE|RABBITMQ|API|WORKER|SCHEDULER|SANDBOX|CIRCUIT|DADATA|YANDEXGPT)_|^(FOLDER_ID|IAM_TOKEN|ENVIRONMENT|LOG_LEVEL)$"
 )
 
 
@@ -135,6 +135,7 @@ class Installation:
             "ENVIRONMENT": "test",
             # Named in full, so that keys in a developer's .env are never used for tests.
             "DADATA_API_KEY": "acceptance",
+            "DADATA_RATE": "0",
             "DADATA_SECRET_KEY": "acceptance",
             "DADATA_PHONE_API_URL": f"{dadata}/phone",
             "DADATA_EMAIL_API_URL": f"{dadata}/email",
