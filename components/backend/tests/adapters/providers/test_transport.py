@@ -194,9 +194,9 @@ async def test_a_reset_before_the_request_was_read(transport: HttpTransport) -> 
 async def test_an_answer_that_hangs(make: Make, reply: bytes) -> None:
     began = time.monotonic()
     async with Peer(once(reply, then="wait")) as peer:
-        error = await failure(make(timeout=0.3, connect_timeout=5), peer.url)
+        error = await failure(make(timeout=0.5), peer.url)
         assert error.category is Category.OUTCOME_UNKNOWN
-        assert 0.2 < time.monotonic() - began < 4
+        assert 0.4 < time.monotonic() - began < 4
         assert len(peer.requests) == 1
 
 
@@ -210,7 +210,7 @@ async def test_an_answer_that_drips_ends_at_the_total_timeout(make: Make, start:
             await asyncio.sleep(0.05)
 
     async with Peer(behave) as peer:
-        error = await failure(make(timeout=0.5, connect_timeout=0.5), peer.url)
+        error = await failure(make(timeout=0.5), peer.url)
     assert error.category is Category.OUTCOME_UNKNOWN
 
 

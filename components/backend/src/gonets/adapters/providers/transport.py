@@ -57,14 +57,14 @@ _BROKEN: Mapping[type[Exception], str] = {
 class HttpTransport:
     """Keeps connections alive, follows no redirect, keeps no cookie, uses no proxy, sends nothing twice.
 
-    `connect_timeout`: seconds until the connection stands, name look-up and TLS included; `timeout`: seconds without a
-    byte of the answer. No exchange takes longer than their sum. As many connections are opened as calls are made at
-    one time.
+    `timeout`: seconds for one call, to the last byte of its answer; `connect_timeout`: how many of them may pass until
+    the connection stands, name look-up and TLS included. As many connections are opened as calls are made at one time.
     """
 
     def __init__(self, *, timeout: float, connect_timeout: float = 3.0) -> None:
-        self._total = timeout + connect_timeout
-        self._timeout = aiohttp.ClientTimeout(connect=connect_timeout, sock_read=timeout)
+        self._total = timeout
+        # Sooner than the total, which does not know whether the request was written.
+        self._connecting = aiohttp.ClientTimeout(connect=min(connect_timeout, 0.9 * timeout))
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -78,7 +78,7 @@ class HttpTransport:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=15),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=self._timeout,
+                timeout=self._connecting,
             )
         try:
             async with (
