@@ -135,10 +135,13 @@ class Installation:
             "ENVIRONMENT": "test",
             # Named in full, so that keys in a developer's .env are never used for tests.
             "DADATA_API_KEY": "acceptance",
-            "DADATA_RATE": "0",
             "DADATA_SECRET_KEY": "acceptance",
             "DADATA_PHONE_API_URL": f"{dadata}/phone",
             "DADATA_EMAIL_API_URL": f"{dadata}/email",
+            "DADATA_RATE": "0",
+            # Short, so that one test's broken provider is not the next one's.
+            "CIRCUIT_OPERATOR_PAUSE": "1",
+            "CIRCUIT_LONGEST_PAUSE": "1",
             "FOLDER_ID": "acceptance",
             "YANDEXGPT_API_KEY": "acceptance",
             "YANDEXGPT_ENDPOINT": f"127.0.0.1:{self.sandbox_grpc}",

@@ -12,6 +12,7 @@ import pytest
 
 from acceptance.clients import FAILURES, RESULTS, Queues, SandboxControl, queues_of, until
 from acceptance.stack import Installation, Stack
+from eventually import eventually
 
 
 def problem(answer: httpx.Response, status: int, category: str) -> str:
@@ -28,11 +29,8 @@ def problem(answer: httpx.Response, status: int, category: str) -> str:
     ("task_type", "data", "provider", "fault", "category"),
     [
         ("phone", "+79170000001", "dadata", {"kind": "status", "status": 400}, "refused"),
-        ("phone", "+79170000002", "dadata", {"kind": "status", "status": 403}, "misconfigured"),
-        ("email", "e401@matrix.ru", "dadata", {"kind": "status", "status": 401}, "misconfigured"),
         ("email", "e413@matrix.ru", "dadata", {"kind": "status", "status": 413}, "refused"),
         ("gpt", "refused", "yandexgpt", {"kind": "INVALID_ARGUMENT"}, "refused"),
-        ("gpt", "no key", "yandexgpt", {"kind": "UNAUTHENTICATED"}, "misconfigured"),
     ],
 )
 async def test_a_refusal_is_final_and_told(
@@ -60,6 +58,47 @@ async def test_a_refusal_is_final_and_told(
     assert shown["last_error"] == told["error"]
     assert await db.fetchval("SELECT result_id FROM task WHERE task_id = $1", task["task_id"]) is None
     assert await sandbox.calls(provider=provider) == 1
+
+
+@pytest.mark.parametrize(
+    ("task_type", "data", "provider", "fault"),
+    [
+        ("phone", "+79170000002", "dadata", {"kind": "status", "status": 403}),
+        ("email", "e401@matrix.ru", "dadata", {"kind": "status", "status": 401}),
+        ("gpt", "no key", "yandexgpt", {"kind": "UNAUTHENTICATED"}),
+    ],
+)
+async def test_what_an_operator_must_mend_is_no_task_s_end(
+    api: httpx.AsyncClient,
+    sandbox: SandboxControl,
+    new_id: Callable[[], int],
+    task_type: str,
+    data: str,
+    provider: str,
+    fault: dict[str, Any],
+) -> None:
+    task = {"task_id": new_id(), "task_type": task_type, "data": data}
+    await sandbox.fault(provider, **fault)
+    answer = await api.post("/api/v1/tasks", json=task, headers={"Prefer": "respond-async"})
+    assert answer.status_code == 202
+
+    async def shown() -> dict[str, Any]:
+        document: dict[str, Any] = (await api.get(answer.headers["location"])).json()
+        return document
+
+    async def parked() -> bool:
+        return (await shown())["status"] == "parked"
+
+    async def done() -> bool:
+        return (await shown())["status"] == "done"
+
+    await eventually(parked, "it waits")
+    waiting = await shown()
+    assert (waiting["attempts"], waiting["history"]) == (0, [])
+    assert waiting["last_error"]["category"] == "misconfigured"
+    assert "acceptance" not in waiting["last_error"]["reason"], "the reason holds the key"
+    await sandbox.well()
+    await eventually(done, "it is done when the operator has mended it", timeout=20)
 
 
 async def test_who_sent_by_queue_learns_of_the_failure(
