@@ -59,5 +59,5 @@ async def _acknowledge(_: Any, message: Any) -> None:
 
 if __name__ == "__main__":
     TaskConsumer._consume = _consume  # type: ignore[method-assign]
-    TaskConsumer._acknowledge = _acknowledge  # type: ignore[method-assign]
+    TaskConsumer._acknowledge = _acknowledge  # type: ignore[assignment, method-assign]
     worker.main()
