@@ -23,38 +23,45 @@ _ids = itertools.count(random.SystemRandom().randrange(1, 2**40) * 1000)
 
 @contextlib.contextmanager
 def _installed(servers: Any, logs: Path) -> Iterator[Installation]:
-    installation = Installation(servers, logs)
-    _installations.append(installation)
-    try:
-        yield installation
-    finally:
-        installation.stop()
-        _installations.remove(installation)
-
-
-@pytest.fixture(scope="session")
-def stack(servers: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """api, two workers, scheduler and sandbox, shared by the tests of this process."""
-    with _installed(servers, tmp_path_factory.mktemp("stack")) as installation:
-        yield Stack.start(installation)
-
-
-@pytest.fixture
-async def installation(servers: Any, tmp_path: Path) -> AsyncIterator[Installation]:
-    """A database and a virtual host of the test's own; nothing runs on them yet."""
+    """With a database and a virtual host of its own: no other test looks at what its processes take."""
     mark = f"test_{uuid.uuid4().hex[:12]}"
     own = dataclasses.replace(
         servers,
         database=servers.database.model_copy(update={"name": mark}),
         rabbit=servers.rabbit.model_copy(update={"vhost": mark}),
     )
-    with _installed(own, tmp_path) as installation:
+    installation = Installation(own, logs)
+    _installations.append(installation)
+    try:
+        yield installation
+    finally:
+        installation.stop()
+        _installations.remove(installation)
+        installation.remove()
+
+
+async def _drop(dsn: str, name: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    await connection.close()
+
+
+@pytest.fixture(scope="session")
+def stack(servers: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """api, two workers, scheduler and sandbox, shared by the tests of this process."""
+    with _installed(servers, tmp_path_factory.mktemp("stack")) as installation:
+        installation.prepare()
+        yield Stack.start(installation)
+    asyncio.run(_drop(servers.database.dsn, installation.servers.database.name))
+
+
+@pytest.fixture
+async def installation(servers: Any, tmp_path: Path) -> AsyncIterator[Installation]:
+    """Nothing runs on it yet."""
+    with _installed(servers, tmp_path) as installation:
         await asyncio.to_thread(installation.prepare)
         yield installation
-    installation.remove()
-    connection = await asyncpg.connect(servers.database.dsn)
-    await connection.execute(f'DROP DATABASE "{mark}" WITH (FORCE)')
-    await connection.close()
+    await _drop(servers.database.dsn, installation.servers.database.name)
 
 
 @pytest.fixture
