@@ -6,10 +6,23 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from functools import partial
 from typing import Generic, TypeVar
 
+from gonets.core.shared.errors import Unexplained
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 Flush = Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]
+
+Observe = Callable[[str, int], None]
+"""Hears of each flush: what is flushed, and how many items. MUST NOT raise, nor take long."""
+
+
+Weigh = Callable[[Item], int]
+"""How much an item weighs, in any unit."""
+
+
+def nobody(_: str, __: int) -> None:
+    """Observes nothing."""
 
 
 class Batcher(Generic[Item, Result]):
@@ -17,7 +30,9 @@ class Batcher(Generic[Item, Result]):
 
     `flush` gets 1 to `most` items and returns one result per item, in order; of items with one key only one is in any
     flush under way, the others wait. It must be safe to repeat: when a batch fails on its content (not with one of
-    `shared_errors`), its items are flushed one by one, so that a poisoned item fails alone.
+    `shared_errors`, or with one that is Unexplained), its items are flushed one by one, so that a poisoned item fails
+    alone. With `weigh`, items that together weigh more than `heaviest` do not travel together. `observe` hears of each
+    flush under `name`.
     """
 
     def __init__(
@@ -28,10 +43,18 @@ class Batcher(Generic[Item, Result]):
         most: int = 500,
         in_flight: int = 2,
         shared_errors: tuple[type[BaseException], ...] = (),
+        weigh: Weigh[Item] | None = None,
+        heaviest: int = 0,
+        name: str = "",
+        observe: Observe = nobody,
     ) -> None:
         self._flush = flush
+        self._name = name
+        self._observe = observe
         self._key = key
         self._most = most
+        self._weigh = weigh
+        self._heaviest = heaviest
         self._free = in_flight
         self._under_way = 0
         self._shared_errors = shared_errors
@@ -75,7 +98,11 @@ class Batcher(Generic[Item, Result]):
     def _take(self) -> list[tuple[Item, asyncio.Future[Result]]]:
         batch: list[tuple[Item, asyncio.Future[Result]]] = []
         again: list[tuple[Item, asyncio.Future[Result]]] = []
+        weight = 0
         while self._waiting and len(batch) < self._most:
+            weight += self._weigh(self._waiting[0][0]) if self._weigh else 0
+            if batch and weight > self._heaviest > 0:
+                break
             entry = self._waiting.popleft()
             if entry[1].cancelled():
                 continue
@@ -90,6 +117,7 @@ class Batcher(Generic[Item, Result]):
         return batch
 
     async def _run(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+        self._observe(self._name, len(batch))
         try:
             results = await self._flush([item for item, _ in batch])
         except asyncio.CancelledError:
@@ -97,7 +125,8 @@ class Batcher(Generic[Item, Result]):
                 future.cancel()
             raise
         except Exception as error:  # noqa: BLE001 - handed to the callers, each its own
-            if len(batch) == 1 or isinstance(error, self._shared_errors):
+            shared = isinstance(error, self._shared_errors) and not isinstance(error, Unexplained)
+            if len(batch) == 1 or shared:
                 for _, future in batch:
                     _fail(future, error)
                 return

@@ -1,5 +1,6 @@
 """Errors that cross the edge of the core: data and a category, nothing of any transport."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 
@@ -9,10 +10,16 @@ class Category(StrEnum):
     INVALID = "invalid"
     NOT_FOUND = "not_found"
     CONFLICT = "conflict"
+    UNAUTHENTICATED = "unauthenticated"
+    """Nobody knows who asks: no credentials, or wrong or outdated ones."""
+    FORBIDDEN = "forbidden"
+    """Whoever asks may not do this."""
     UNAVAILABLE = "unavailable"
     """It certainly was not done, and may work later."""
     QUOTA_EXHAUSTED = "quota_exhausted"
     """It certainly was not done: too much was asked at once."""
+    THROTTLED = "throttled"
+    """It certainly was not done: whoever asks has asked us too often, and has to wait."""
     REFUSED = "refused"
     """It certainly was not done, and never will be for this input."""
     MISCONFIGURED = "misconfigured"
@@ -43,6 +50,28 @@ class Invalid(GonetsError):
         self.field = field
 
 
+class InvalidFields(GonetsError):
+    """Several values break rules: pairs of a field and what would be right for it."""
+
+    category = Category.INVALID
+
+    def __init__(self, wrong: Sequence[tuple[str, str]]) -> None:
+        super().__init__("; ".join(f"{field}: {reason}" for field, reason in wrong))
+        self.wrong = wrong
+
+
+class Unauthenticated(GonetsError):
+    """Nobody knows who asks."""
+
+    category = Category.UNAUTHENTICATED
+
+
+class Forbidden(GonetsError):
+    """Whoever asks may not do this."""
+
+    category = Category.FORBIDDEN
+
+
 class NotFound(GonetsError):
     """Nothing is known under this id."""
 
@@ -59,3 +88,18 @@ class Unavailable(GonetsError):
     """The database or the broker cannot do it now, or did not say if it did: only idempotent steps are repeated."""
 
     category = Category.UNAVAILABLE
+
+
+class Throttled(GonetsError):
+    """Whoever asks has to wait; `retry_after` says how many seconds."""
+
+    category = Category.THROTTLED
+
+    def __init__(self, reason: str, retry_after: float) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+
+class Unexplained(Unavailable):
+    """The database refused it for a reason that no table of ours knows. Only a person can tell if it is one item's
+    fault or everybody's; what is in hand is kept until somebody has mended it."""

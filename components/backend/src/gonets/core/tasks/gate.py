@@ -26,7 +26,7 @@ _SOON = timedelta(seconds=1)
 _CLOSED = Failure(Category.UNAVAILABLE, "the provider is left in peace for a while")
 _LIMIT = Failure(Category.QUOTA_EXHAUSTED, "waits for its turn: as much is asked of the provider as may be")
 
-_LATE = 0.04
+_LATE = 0.02
 """Seconds after its moment at which a reserved slot is worth nothing: used late, it would crowd the next ones."""
 
 _ASK_AGAIN = 0.1
@@ -43,7 +43,8 @@ class Postponed:
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """The provider may be asked, once, and `leave` called afterwards. `probe`: on whose answer the circuit hangs."""
+    """The provider may be asked, once, and `leave` called afterwards; or `turn_back` instead. `probe`: on whose answer
+    the circuit hangs."""
 
     probe: bool = False
 
@@ -72,7 +73,7 @@ class Gate:
         self._circuits = circuits
         self._policy = policy
         self._monotonic = monotonic
-        self._slots = _Slots(budget, monotonic) if rate else None
+        self._slots = Slots(budget, monotonic) if rate else None
         self._permits = _Permits(budget) if in_flight else None
         self._most_waiting = most_waiting
         self._waiting = 0
@@ -89,7 +90,7 @@ class Gate:
             self._in_a_row = 0
 
     async def enter(self) -> Entered | Postponed:
-        """Waits at most NEAR. Whoever entered MUST call `leave`. Raises Unavailable."""
+        """Waits at most NEAR. Whoever entered MUST call `leave` or `turn_back`. Raises Unavailable."""
         probe = False
         if self._circuit.opened:
             left = self._circuit.pause_left - timedelta(seconds=self._monotonic() - self._read_at)
@@ -123,6 +124,11 @@ class Gate:
 
     async def _place(self, delays: Sequence[timedelta]) -> Sequence[timedelta]:
         return await self._budget.place_in_line(len(delays), max(delays))
+
+    def turn_back(self) -> None:
+        """Whoever entered did not ask after all. A probe is given to another task in time."""
+        if self._permits is not None:
+            self._permits.release()
 
     async def leave(self, entered: Entered, error: ProviderError | None) -> None:
         """The call is over: with an answer, or with this error. While the database is away only this worker learns."""
@@ -178,7 +184,7 @@ class Gates:
                 self._gates[provider].learn(circuit)
 
 
-class _Slots:
+class Slots:
     """Moments at which a call may begin, reserved for many callers at once."""
 
     def __init__(self, budget: Budget, monotonic: Callable[[], float]) -> None:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TypeAlias
 
 from gonets.core.shared.errors import Category, GonetsError, Invalid
+from gonets.core.shared.json import JSON as JSON
 
 MAX_TASK_ID = 2**63 - 1
 MAX_DATA_LENGTH = 10_000
@@ -14,8 +14,6 @@ LONGEST_WAIT = timedelta(days=1)
 """No provider puts a task off for longer, whatever it asks for."""
 SUSPECT_FROM = 2
 """Takeovers. One is chance: every task in a dead worker's hands has one."""
-
-JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | None"
 
 
 class TaskType(StrEnum):
@@ -107,9 +105,11 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """It is under way already, or waits; whoever asked was added to the waiters. `new`: this very call recorded it."""
+    """It is under way already, or waits; whoever asked was added to the waiters. `new`: this very call recorded it;
+    `queued`: no worker has taken it yet, so its wake-up may have been lost with whoever recorded it."""
 
     new: bool = False
+    queued: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +165,8 @@ class TaskRecord:
     created_at: datetime
     updated_at: datetime
     next_attempt_at: datetime | None
+    replays: int = 0
+    """Times an operator had it tried again; `attempts` begins anew with each."""
     history: Sequence[Attempt] = ()
     """The tries that failed, oldest first; only where one task is looked at."""
 

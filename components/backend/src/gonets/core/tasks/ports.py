@@ -1,6 +1,6 @@
 """What the tasks feature needs from the outside. Implementations live in adapters; one contract suite runs on each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from gonets.core.tasks.model import (
     Waiter,
     Wake,
 )
+from gonets.core.tasks.set_aside import Choice, DeadLetterPage, FailedPage, FailedTask, Handled
 
 
 class TaskIntake(Protocol):
@@ -31,6 +32,10 @@ class TaskIntake(Protocol):
         A task that is known and not finished: MUST add the waiter. Finished: MUST return the end, with no waiters.
         Raises Unavailable; the call may be repeated.
         """
+
+    async def wake_soon(self, task_id: int) -> None:
+        """No wake-up could be sent: the scheduler MUST find the task at once if nobody has it in hand. May be lost in a
+        crash, which only delays it. Raises Unavailable."""
 
 
 class TaskClaims(Protocol):
@@ -73,8 +78,9 @@ class TaskOutcomes(Protocol):
         """From now on nothing else is in this worker's hands: if it dies, this task MUST be failed as poison by `bury`,
         not made due. False, and nothing changed, where the claim is no longer held."""
 
-    async def told(self, task_id: int) -> None:
-        """The end was told: `answered` becomes `done`. May be lost in a crash, which only tells it again."""
+    async def told(self, end: Finished) -> None:
+        """This end was told: `answered` becomes `done`. May be lost in a crash, which only tells it again. MUST change
+        nothing where the task has another end since: a replayed task's new end is still to be told."""
 
     async def tell_later(self, task_id: int) -> None:
         """The end could not be told: the scheduler MUST wake the task again until it is."""
@@ -88,7 +94,8 @@ class TaskWakes(Protocol):
 
     async def bury(self, dead: Mapping[int, int]) -> int:
         """Forgets these lives, unless they have beaten since, and takes every task from lives that are not known: they
-        become due at once. A worker that comes back learns it at its next beat. Returns the number of tasks."""
+        become due at once. A worker that comes back learns it at its next beat. Ends that a living worker holds untold
+        for long MUST become due as well: that it told them may have been forgotten. Returns the number of tasks."""
 
     async def due(self, limit: int) -> Sequence[Wake]:
         """The rows whose time has come, longest overdue first."""
@@ -107,6 +114,46 @@ class TaskQueries(Protocol):
         self, *, status: TaskStatus | None, task_type: TaskType | None, cursor: str | None, limit: int
     ) -> TaskPage:
         """Newest first. Raises Invalid for a cursor that is none of ours."""
+
+
+class FailedTasks(Protocol):
+    """The operator's side of the task table. The rows are those that failed; dropped ones only where `ids` name them.
+    Raises Unavailable; each call may be repeated."""
+
+    async def get(self, task_id: int) -> FailedTask | None:
+        """With its history; dropped or not."""
+
+    async def page(self, chosen: Choice[int], *, cursor: str | None, limit: int) -> FailedPage:
+        """Latest failure first. Raises Invalid for a cursor that is none of ours."""
+
+    async def replay(self, chosen: Choice[int]) -> Handled:
+        """They become `parked` and due now, their attempts, takeovers and age begin anew; the history MUST stay.
+
+        MUST NOT touch a row that has not failed, and MUST leave one whose failure is not told yet, which makes it not
+        `complete`: whoever tells it must find what it tells. Each failure is replayed once, however many ask, and
+        what fails again during the call is not. Replayed in short transactions, the first failure first.
+        """
+
+    async def drop(self, chosen: Choice[int]) -> Handled:
+        """An operator gave them up: hidden from now on. MUST keep the row `failed`, so that a late copy is told the
+        failure and not paid for, and MUST leave the telling of an untold one as it is."""
+
+
+class DeadLetters(Protocol):
+    """What was set aside as no task, oldest first. The broker's queue is the only store: a message is in nobody's hands
+    but for the time of a call, and MUST be back when the call ends, in whatever way, unless it was handled. What others
+    have in hand meanwhile is not seen. Raises Unavailable; each call may be repeated."""
+
+    async def look(self, chosen: Choice[str], limit: int) -> DeadLetterPage:
+        """At most `limit` of them, all back in the queue when it returns."""
+
+    async def replay(self, chosen: Choice[str]) -> Handled:
+        """Sends them where they were meant for, body and properties as they came, and takes them out only when the
+        broker has confirmed: a crash in between MUST leave a copy, which the rows make harmless. What is set aside
+        again during the call is left."""
+
+    async def drop(self, chosen: Choice[str]) -> Handled:
+        """Throws them away."""
 
 
 class Announcements(Protocol):
@@ -154,11 +201,21 @@ class Provider(Protocol):
         MUST return or raise within its own timeout, and MUST NOT retry by itself."""
 
 
+class Run(Protocol):
+    """Seeing a claimed task to its next state."""
+
+    async def __call__(self, claim: Claimed, asked: Callable[[], None] = ...) -> None:
+        """MUST call `asked` once the provider has done its part, and MUST NOT raise for what the outside does."""
+
+
 class Lifeline(Protocol):
     """This worker's heartbeat in the database."""
 
     async def holds(self, claim: Claimed) -> bool:
         """Waits until the heartbeat is fresh; True if the claim hangs on this life. False: it was given away."""
+
+    def surely_holds(self, claim: Claimed) -> bool:
+        """True if the heartbeat is fresh at this moment and the claim hangs on this life. False: perhaps not."""
 
 
 class Budget(Protocol):
@@ -166,7 +223,8 @@ class Budget(Protocol):
 
     async def slots(self, wanted: int, within: timedelta) -> Sequence[timedelta]:
         """Reserves up to `wanted` moments, spaced by the provider's rate, each less than `within` from now, the nearest
-        first; none where the next free one is farther. A moment MUST be given to one caller only."""
+        first; none where the next free one is farther. Counted from the moment of return, so one may be over already. A
+        moment MUST be given to one caller only."""
 
     async def permits(self, wanted: int) -> int:
         """Takes up to `wanted` permits for calls in flight; they are lost with this worker's life. 0: all are taken."""

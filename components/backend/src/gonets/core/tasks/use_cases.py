@@ -1,10 +1,12 @@
 """What the outside can ask of tasks. REST routes, queue handlers and the scheduler call these and nothing else."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import Enum, auto
 
 from gonets.core.shared.errors import Category, Conflict, Invalid, NotFound, Unavailable
 from gonets.core.shared.patience import until_available
@@ -44,6 +46,13 @@ from gonets.core.tasks.retry import GiveUp, Park, RetryDecision, RetryPolicy, de
 log = logging.getLogger(__name__)
 
 
+class _Taken(Enum):
+    """There is no end yet; LATER: nor will there be one soon, so nobody need wait for it."""
+
+    ON_ITS_WAY = auto()
+    LATER = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class SubmitTask:
     """Take a task at the door of a process that does not run it, and wait a while for its end."""
@@ -59,27 +68,31 @@ class SubmitTask:
         """
         reply = self.inbox.open() if wait else None
         if reply is None:
-            return await self._take(task, None)
+            taken = await self._take(task, None)
+            return taken if isinstance(taken, int) else None
         with reply:
-            result_id = await self._take(task, reply.waiter)
-            if result_id is None:
-                outcome = await reply.wait(wait)
-                result_id = None if outcome is None else _result_id(outcome)
-        return result_id
+            taken = await self._take(task, reply.waiter)
+            if isinstance(taken, int):
+                return taken
+            outcome = await reply.wait(wait) if taken is _Taken.ON_ITS_WAY else None
+        return None if outcome is None else _result_id(outcome)
 
-    async def _take(self, task: Task, waiter: Waiter | None) -> int | None:
+    async def _take(self, task: Task, waiter: Waiter | None) -> "int | _Taken":
         match await self.intake.submit(task, waiter):
             case Conflicting() as conflicting:
                 raise Conflict(conflicting.failure.reason)
             case Finished(outcome=outcome):
                 return _result_id(outcome)
-            case Pending(new=True):
+            case Pending(queued=True):
                 try:
                     await self.announcements.wake(task)
                 except Unavailable as error:
                     # The row is there: the scheduler will wake it when the broker is back.
                     log.warning("task taken, wake-up delayed", extra={"task_id": task.task_id, "reason": error.reason})
-        return None
+                    with contextlib.suppress(Unavailable):
+                        await self.intake.wake_soon(task.task_id)
+                    return _Taken.LATER
+        return _Taken.ON_ITS_WAY
 
 
 def _result_id(outcome: int | Failure) -> int:
@@ -103,7 +116,7 @@ class TellTask:
             announcement = self.announcements.result(end.task_id, end.outcome)
         replies = [self.announcements.reply(waiter, end.task_id, end.outcome) for waiter in end.waiters]
         await asyncio.gather(announcement, *replies)
-        await self.outcomes.told(end.task_id)
+        await self.outcomes.told(end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +142,11 @@ class TakeTask:
         return None
 
 
+_PERHAPS_ASKED = Failure(
+    Category.OUTCOME_UNKNOWN, "a worker died with the task in hand; nobody knows whether the provider was asked"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class RunTask:
     """Ask the provider and see the task to its next state. No transaction is open while the provider is asked."""
@@ -141,45 +159,15 @@ class RunTask:
     policies: Mapping[TaskType, RetryPolicy]
     random: Callable[[], float]
 
-    async def __call__(self, claim: Claimed) -> None:
-        """Both halves. Never raises for what a provider, the database or the broker does."""
-        await self.finish(claim, await self.ask(claim))
-
-    async def ask(self, claim: Claimed) -> Answered | RetryDecision | None:
-        """The half that keeps the provider busy: its answer, or what becomes of the task without one. None where the
-        claim was lost before the call."""
-        # The heartbeat is fresh for longer than the gate lets anybody wait.
-        if not await self.lifeline.holds(claim):
-            log.warning("claim lost before the call", extra={"task_id": claim.task.task_id})
-            return None
-        gate = self.gates[claim.task.task_type]
-        entered = await until_available(gate.enter)
-        if isinstance(entered, Postponed):
-            return Park(entered.delay, entered.failure, counted=False)
-        said = await self._call(claim.task, gate, entered)
-        if isinstance(said, Answered):
-            return said
-        return decide(said, claim, self.policies[claim.task.task_type], self.random, probe=entered.probe)
-
-    async def _call(self, task: Task, gate: Gate, entered: Entered) -> Answered | ProviderError:
-        said: Answered | ProviderError
-        said = ProviderError(Category.OUTCOME_UNKNOWN, "the worker stopped during the call")
-        try:
-            said = Answered(await self.providers[task.task_type].ask(task.data))
-        except ProviderError as error:
-            said = error
-        except Exception as bug:
-            # An adapter's mistake must not leave the task in hand for ever; nobody knows whether the call was made.
-            log.exception("a provider's adapter broke", extra={"task_id": task.task_id})
-            reason = f"an error of ours while the provider was asked: {type(bug).__name__}"
-            said = ProviderError(Category.OUTCOME_UNKNOWN, reason)
-        finally:
-            await gate.leave(entered, said if isinstance(said, ProviderError) else None)
-        return said
-
-    async def finish(self, claim: Claimed, said: Answered | RetryDecision | None) -> None:
-        """Keeps what the provider said, and tells it."""
+    async def __call__(self, claim: Claimed, asked: Callable[[], None] = lambda: None) -> None:
+        """Calls `asked` when the provider has done its part; the rest is storing and telling. Never raises for what a
+        provider, the database or the broker does."""
+        said = await self._ask(claim)
+        asked()
         match said:
+            case None:
+                log.warning("claim lost before the call", extra={"task_id": claim.task.task_id})
+                return
             case Answered(data=data):
                 end = await self._keep(claim, data)
             case GiveUp(failure=failure):
@@ -187,7 +175,9 @@ class RunTask:
             case Park():
                 await self._park(claim, said)
                 return
-            case None:
+            case Postponed(delay=delay, failure=failure):
+                # A task that only waits for its turn is no outcome worth a line each time.
+                await self._park(claim, Park(delay, failure, counted=False), level=logging.DEBUG)
                 return
         if end is None:
             return
@@ -196,6 +186,48 @@ class RunTask:
         except Unavailable:
             await until_available(lambda: self.outcomes.tell_later(claim.task.task_id))
 
+    async def _ask(self, claim: Claimed) -> Answered | RetryDecision | Postponed | None:
+        policy = self.policies[claim.task.task_type]
+        if claim.takeovers and not policy.repeat_unknown:
+            return GiveUp(_PERHAPS_ASKED)
+        gate = self.gates[claim.task.task_type]
+        entered = await self._enter(claim, gate)
+        if not isinstance(entered, Entered):
+            return entered
+        if claim.takeovers:
+            log.warning("asking again", extra=_facts(claim, _PERHAPS_ASKED))
+        said = await self._call(claim, gate, entered)
+        return said if isinstance(said, Answered) else decide(said, claim, policy, self.random, probe=entered.probe)
+
+    async def _enter(self, claim: Claimed, gate: Gate) -> Entered | Postponed | None:
+        """None where the claim was given away."""
+        while await self.lifeline.holds(claim):
+            entered = await until_available(gate.enter)
+            # A process that stood still at the gate (a debugger, a machine that slept) wakes with its task given away.
+            if isinstance(entered, Postponed) or self.lifeline.surely_holds(claim):
+                return entered
+            gate.turn_back()
+        return None
+
+    async def _call(self, claim: Claimed, gate: Gate, entered: Entered) -> Answered | ProviderError:
+        broken_off = ProviderError(Category.OUTCOME_UNKNOWN, "the worker stopped during the call")
+        said: Answered | ProviderError = broken_off
+        try:
+            said = Answered(await self.providers[claim.task.task_type].ask(claim.task.data))
+        except ProviderError as error:
+            said = error
+        except asyncio.CancelledError:
+            log.warning("call broken off", extra=_facts(claim, broken_off.failure))
+            raise
+        except Exception as bug:
+            # An adapter's mistake must not leave the task in hand for ever; nobody knows whether the call was made.
+            log.exception("a provider's adapter broke", extra={"task_id": claim.task.task_id})
+            reason = f"an error of ours while the provider was asked: {type(bug).__name__}"
+            said = ProviderError(Category.OUTCOME_UNKNOWN, reason)
+        finally:
+            await gate.leave(entered, said if isinstance(said, ProviderError) else None)
+        return said
+
     async def _keep(self, claim: Claimed, answer: JSON) -> Finished | None:
         # The answer is paid for: it is kept in hand until the database takes it.
         try:
@@ -203,14 +235,16 @@ class RunTask:
         except Invalid as error:
             failure = Failure(Category.REFUSED, f"the provider's answer cannot be stored: {error.reason}")
             return await self._fail(claim, failure)
-        log.info("task answered", extra={"task_id": claim.task.task_id, "attempts": claim.attempts})
+        log.info("task answered", extra=_task(claim))
         return end
 
-    async def _park(self, claim: Claimed, park: Park) -> None:
+    async def _park(self, claim: Claimed, park: Park, *, level: int = logging.INFO) -> None:
         held = await until_available(lambda: self.outcomes.park(claim, park.failure, park.delay, counted=park.counted))
-        # A task that only waits for its turn is no outcome worth a line each time.
-        level = logging.INFO if park.counted or not held else logging.DEBUG
-        log.log(level, "task parked" if held else "claim lost", extra=_facts(claim, park.failure))
+        if held:
+            delay = {"delay_s": round(park.delay.total_seconds(), 3)}
+            log.log(level, "task parked", extra=_facts(claim, park.failure) | delay)
+        else:
+            log.info("claim lost", extra=_facts(claim, park.failure))
 
     async def _fail(self, claim: Claimed, failure: Failure) -> Finished | None:
         end = await until_available(lambda: self.outcomes.fail(claim, failure))
@@ -223,7 +257,7 @@ class RunAlone:
     """Run a suspect. The caller MUST have nothing else in hand until it returns."""
 
     outcomes: TaskOutcomes
-    run: RunTask
+    run: Callable[[Claimed], Awaitable[None]]
 
     async def __call__(self, claim: Claimed) -> None:
         """If the process dies of it, the task is set aside. Never raises for what the outside does."""
@@ -232,13 +266,12 @@ class RunAlone:
             await self.run(claim)
 
 
+def _task(claim: Claimed) -> dict[str, object]:
+    return {"task_id": claim.task.task_id, "task_type": claim.task.task_type.value, "attempts": claim.attempts}
+
+
 def _facts(claim: Claimed, failure: Failure) -> dict[str, object]:
-    return {
-        "task_id": claim.task.task_id,
-        "attempts": claim.attempts,
-        "category": failure.category.value,
-        "reason": failure.reason,
-    }
+    return _task(claim) | {"category": failure.category.value, "reason": failure.reason}
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +286,7 @@ class WakeTasks:
 
     async def __call__(self) -> int:
         """Returns the number of wake-ups sent. Raises Unavailable; what was not sent is sent by a later sweep."""
-        dead = self.watch.look(await self.wakes.heartbeats(), self.monotonic())
+        dead = await self.look_on()
         if released := await self.wakes.bury(dead):
             log.warning("took tasks back from dead workers", extra={"tasks": released, "workers": len(dead)})
         due = await self.wakes.due(self.limit)
@@ -265,6 +298,11 @@ class WakeTasks:
             if outcome is not None:
                 raise outcome
         return len(sent)
+
+    async def look_on(self) -> Mapping[int, int]:
+        """The lives that are over, by their heartbeats so far. Who does not lead does only this, and so need not watch
+        for the whole silence anew when it takes the lead. Raises Unavailable."""
+        return self.watch.look(await self.wakes.heartbeats(), self.monotonic())
 
     async def _wake(self, wake: Wake) -> None:
         await self.announcements.wake(wake.task)

@@ -1,0 +1,1 @@
+"""Channels: configured ways to reach people, and the words for what comes of sending."""

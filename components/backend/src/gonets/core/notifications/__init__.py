@@ -1,0 +1,1 @@
+"""Notifications: one message to one person, through an ordered route of channels, with a truthful status."""
