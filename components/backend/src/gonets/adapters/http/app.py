@@ -23,23 +23,33 @@ Hand in a phone number, an e-mail address or a text; the service asks Dadata or 
 
 
 def create_app(routers: Sequence[APIRouter], health: APIRouter, *, documentation: bool) -> FastAPI:
-    """`documentation`: whether ReDoc is served beside Swagger."""
-    app = FastAPIOffline(
-        title="Gonets",
-        version=version("gonets"),
-        description=_DESCRIPTION,
-        openapi_url=f"{_PREFIX}/openapi.json",
-        docs_url=f"{_PREFIX}/docs",
-        redoc_url=f"{_PREFIX}/redoc" if documentation else None,
-        static_url=f"{_PREFIX}/docs/assets",
-        license_info={"name": "MIT", "identifier": "MIT"},
-    )
+    """`documentation`: whether the OpenAPI document, Swagger and ReDoc are served."""
+    about: dict[str, Any] = {
+        "title": "Gonets",
+        "version": version("gonets"),
+        "description": _DESCRIPTION,
+        "license_info": {"name": "MIT", "identifier": "MIT"},
+    }
+    if documentation:
+        app: FastAPI = FastAPIOffline(
+            openapi_url=f"{_PREFIX}/openapi.json",
+            docs_url=f"{_PREFIX}/docs",
+            redoc_url=f"{_PREFIX}/redoc",
+            static_url=f"{_PREFIX}/docs/assets",
+            **about,
+        )
+    else:
+        app = FastAPI(openapi_url=None, **about)
     for router in routers:
         app.include_router(router, prefix=_PREFIX)
     app.include_router(health)
-    app.add_api_route(
-        "/docs", lambda: RedirectResponse(f"{_PREFIX}/docs"), include_in_schema=False, response_class=RedirectResponse
-    )
+    if documentation:
+        app.add_api_route(
+            "/docs",
+            lambda: RedirectResponse(f"{_PREFIX}/docs"),
+            include_in_schema=False,
+            response_class=RedirectResponse,
+        )
     problems.install(app)
     app.add_middleware(_BodyLimit)
     generate = app.openapi

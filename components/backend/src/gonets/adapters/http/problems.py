@@ -1,5 +1,7 @@
 """Errors as problem documents (RFC 9457): the one table from categories to statuses."""
 
+import logging
+import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -11,7 +13,18 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from gonets.core.shared.errors import Category, GonetsError, Invalid, Unavailable
+from gonets.core.shared.errors import (
+    Category,
+    GonetsError,
+    Invalid,
+    InvalidFields,
+    Throttled,
+    Unauthenticated,
+    Unavailable,
+    Unexplained,
+)
+
+log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = 1  # seconds
@@ -22,6 +35,9 @@ _STATUS: Mapping[Category, HTTPStatus] = {
     Category.INVALID: HTTPStatus.UNPROCESSABLE_ENTITY,
     Category.NOT_FOUND: HTTPStatus.NOT_FOUND,
     Category.CONFLICT: HTTPStatus.CONFLICT,
+    Category.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
+    Category.FORBIDDEN: HTTPStatus.FORBIDDEN,
+    Category.THROTTLED: HTTPStatus.TOO_MANY_REQUESTS,
     Category.UNAVAILABLE: HTTPStatus.BAD_GATEWAY,
     Category.QUOTA_EXHAUSTED: HTTPStatus.BAD_GATEWAY,
     Category.REFUSED: HTTPStatus.BAD_GATEWAY,
@@ -55,11 +71,16 @@ def responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     documented: dict[int | str, dict[str, Any]] = {}
     for status in statuses:
         documented[int(status)] = {"description": status.phrase, "content": content}
-        if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
             documented[int(status)]["headers"] = {
                 "Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}
             }
     return documented
+
+
+def guarded(guards: Sequence[object]) -> dict[int | str, dict[str, Any]]:
+    """What a router's guards answer."""
+    return responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) if guards else {}
 
 
 def install(app: FastAPI) -> None:
@@ -87,10 +108,26 @@ def problem(
 async def _on_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, GonetsError)  # noqa: S101 - what it is registered for
     if isinstance(error, Unavailable):  # ours, not a provider's
+        if isinstance(error, Unexplained):
+            log.error("the database refused", extra={"reason": error.reason}, exc_info=error)
         headers = {"Retry-After": str(RETRY_AFTER)}
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, error.category, error.reason, headers=headers)
-    errors = [FieldError(field=error.field, reason=error.reason)] if isinstance(error, Invalid) else []
-    return problem(_STATUS[error.category], error.category, error.reason, errors)
+    headers = {}
+    if isinstance(error, Throttled):
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = 'Bearer realm="gonets"'
+    detail = f"{error.field}: {error.reason}" if isinstance(error, Invalid) else error.reason
+    return problem(_STATUS[error.category], error.category, detail, _fields(error), headers)
+
+
+def _fields(error: GonetsError) -> Sequence[FieldError]:
+    match error:
+        case Invalid(field=field, reason=reason):
+            return [FieldError(field=field, reason=reason)]
+        case InvalidFields(wrong=wrong):
+            return [FieldError(field=field, reason=reason) for field, reason in wrong]
+    return []
 
 
 async def _on_invalid_request(_: Request, error: Exception) -> JSONResponse:

@@ -5,30 +5,15 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi import APIRouter, Header, Path, Query, Response, params
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from gonets.adapters.http.bodies import JsonRoute
-from gonets.adapters.http.problems import TOO_LARGE, responses
-from gonets.contract import TaskError, TaskMessage, TaskResult
-from gonets.core.tasks.model import MAX_TASK_ID, Attempt, TaskRecord, TaskStatus, TaskType
+from gonets.adapters.http.problems import TOO_LARGE, guarded, responses
+from gonets.contract import AttemptView, TaskError, TaskMessage, TaskResult
+from gonets.core.tasks.model import MAX_TASK_ID, TaskRecord, TaskStatus, TaskType
 from gonets.core.tasks.use_cases import ReadTasks, SubmitTask
-
-
-class AttemptView(BaseModel):
-    """A try that failed."""
-
-    number: int
-    ended_at: datetime
-    error: TaskError
-    answer: Annotated[str | None, Field(description="What the provider said, shortened, secrets out")]
-
-    @classmethod
-    def of(cls, attempt: Attempt) -> "AttemptView":
-        failure = attempt.failure
-        error = TaskError(category=failure.category, reason=failure.reason)
-        return cls(number=attempt.number, ended_at=attempt.ended_at, error=error, answer=failure.answer)
 
 
 class TaskView(BaseModel):
@@ -38,7 +23,8 @@ class TaskView(BaseModel):
     task_type: TaskType
     data: str
     status: TaskStatus
-    attempts: Annotated[int, Field(description="Provider calls begun")]
+    attempts: Annotated[int, Field(description="Provider calls begun, since it was taken or replayed")]
+    replays: Annotated[int, Field(description="Times an operator had it tried again")]
     last_error: TaskError | None
     id: Annotated[int | None, Field(description="The row of table integration_service")]
     result: Annotated[Any, Field(description="What the provider answered, all its fields")]
@@ -56,7 +42,8 @@ class TaskView(BaseModel):
             data=record.task.data,
             status=record.status,
             attempts=record.attempts,
-            last_error=TaskError(category=failure.category, reason=failure.reason) if failure else None,
+            replays=record.replays,
+            last_error=TaskError.of(failure) if failure else None,
             id=record.result_id,
             result=record.result,
             created_at=record.created_at,
@@ -77,9 +64,11 @@ _LOCATION = {"Location": {"description": "Where the task can be followed", "sche
 _TAKEN = {"description": "Taken; the end will come later", "headers": _LOCATION, "content": {}}
 
 
-def router(submit: SubmitTask, read: ReadTasks, wait: timedelta) -> APIRouter:
-    """`wait`: how long a client is kept waiting for the end of its task."""
-    tasks = APIRouter(prefix="/tasks", tags=["tasks"], route_class=JsonRoute)
+def router(submit: SubmitTask, read: ReadTasks, wait: timedelta, guards: Sequence[params.Depends] = ()) -> APIRouter:
+    """`wait`: how long a client is kept waiting for the end of its task; `guards`: who may, none where everyone may."""
+    tasks = APIRouter(
+        prefix="/tasks", tags=["tasks"], route_class=JsonRoute, dependencies=guards, responses=guarded(guards)
+    )
 
     @tasks.post(
         "",

@@ -6,10 +6,10 @@ import logging
 import os
 import socket
 import time
+from typing import Protocol
 
 from gonets.adapters.postgres.pool import Pool
 from gonets.core.shared.errors import Unavailable
-from gonets.core.tasks.model import Claimed
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +22,13 @@ SET status = CASE WHEN status = 'processing' THEN 'queued'::task_status ELSE sta
     life = NULL, claim_token = NULL, wake_at = clock_timestamp(), wakes = 0, updated_at = clock_timestamp()
 WHERE life = $1
 """
+
+
+class Held(Protocol):
+    """Whatever hangs on a life."""
+
+    @property
+    def life(self) -> int: ...
 
 
 class PostgresLifeline:
@@ -50,11 +57,14 @@ class PostgresLifeline:
     def _fresh(self) -> bool:
         return time.monotonic() - self._beat_at < self._fresh_for
 
-    async def holds(self, claim: Claimed) -> bool:
+    async def holds(self, claim: Held) -> bool:
         if not self._fresh():
             async with self._beaten:
                 await self._beaten.wait_for(self._fresh)
         return claim.life == self._life
+
+    def surely_holds(self, claim: Held) -> bool:
+        return self._fresh() and claim.life == self._life
 
     async def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="heartbeat")

@@ -4,10 +4,12 @@ Each is one row of `provider`. Times are the database's; where its clock is set 
 is recognised by lying too far ahead, and forgotten.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from gonets.adapters.postgres.clock import DatabaseClock
 from gonets.adapters.postgres.lifeline import PostgresLifeline
 from gonets.adapters.postgres.pool import Pool
 from gonets.core.shared.errors import Category
@@ -28,7 +30,7 @@ WITH found AS (
 )
 UPDATE provider p SET next_slot_at = r.first_at + r.n * $3::interval
 FROM reserved r WHERE p.name = r.name
-RETURNING r.n, r.first_at - clock_timestamp() AS first
+RETURNING r.n, extract(epoch FROM r.first_at)::float8 AS first, extract(epoch FROM clock_timestamp())::float8 AS told
 """
 
 _PERMITS = """
@@ -111,13 +113,19 @@ class PostgresBudget:
         self._lifeline = lifeline
         self._provider = provider
         self._in_flight = in_flight
-        # A little apart from the limit, for what the network does to the distances.
-        self._spacing = timedelta(seconds=1.02 / rate) if rate else timedelta(0)
+        self._clock = DatabaseClock()
+        # A little apart from the limit, for what workers and the network do to the distances.
+        self._spacing = timedelta(seconds=1.06 / rate) if rate else timedelta(0)
         self._line_spacing = self._spacing * self._CROWDING if rate else self._UNLIMITED_LINE
 
     async def slots(self, wanted: int, within: timedelta) -> Sequence[timedelta]:
+        asked_at = time.monotonic()
         row = await self._row(_SLOTS, wanted, self._spacing, within)
-        return [row["first"] + number * self._spacing for number in range(row["n"])]
+        answered_at = time.monotonic()
+        self._clock.learn(asked_at, row["told"], answered_at)
+        # Not from the moment of the answer: one that came late would move its slots into those of other workers.
+        first = timedelta(seconds=row["first"] - self._clock.at(answered_at))
+        return [first + number * self._spacing for number in range(row["n"])]
 
     async def permits(self, wanted: int) -> int:
         row = await self._row(_PERMITS, self._lifeline.life, wanted, self._in_flight)

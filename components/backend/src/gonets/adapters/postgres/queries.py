@@ -1,21 +1,19 @@
 """The reading side of the task table."""
 
 import asyncio
-import base64
-import binascii
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Select, select, tuple_
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from gonets.adapters.postgres.cursors import from_cursor, to_cursor
 from gonets.adapters.postgres.pool import AWAY, database_errors, words
 from gonets.adapters.postgres.tables import integration_service, task, task_attempt
-from gonets.core.shared.errors import Category, Invalid, Unavailable
+from gonets.core.shared.errors import Category, Unavailable
 from gonets.core.tasks.model import Attempt, Failure, Task, TaskPage, TaskRecord, TaskStatus, TaskType
 
 _RECORD = select(task, integration_service.c.data.label("result")).join_from(
@@ -44,6 +42,7 @@ class PostgresTaskQueries:
         """`patience`: seconds for a connection that answers: the engine's look at it may take as long as a query."""
         self._engine = engine
         self._patience = patience
+        self._given_up: set[asyncio.Task[AsyncConnection]] = set()
 
     async def get(self, task_id: int) -> TaskRecord | None:
         rows = await self._rows(_RECORD.where(task.c.task_id == task_id))
@@ -65,17 +64,18 @@ class PostgresTaskQueries:
             query = query.where(task.c.task_type == task_type.value)
         if cursor:
             columns = [task.c.created_at, task.c.task_id]
-            place = tuple_(*_from_cursor(cursor), types=[column.type for column in columns])
+            place = tuple_(*from_cursor(cursor), types=[column.type for column in columns])
             query = query.where(tuple_(*columns) < place)
         rows = await self._rows(query)
-        more = len(rows) > limit
-        return TaskPage([_from_row(row) for row in rows[:limit]], _to_cursor(rows[limit - 1]) if more else None)
+        last = rows[limit - 1] if len(rows) > limit else None
+        return TaskPage(
+            [_from_row(row) for row in rows[:limit]], to_cursor(last.created_at, last.task_id) if last else None
+        )
 
     async def _rows(self, query: Select[Any]) -> list[Any]:
         try:
             async with database_errors():
-                async with asyncio.timeout(self._patience):
-                    connection = await self._engine.connect()
+                connection = await self._connect()
                 try:
                     return list(await connection.execute(query))
                 finally:
@@ -87,6 +87,25 @@ class PostgresTaskQueries:
             raise
         except PoolTimeout as error:
             raise Unavailable("the database is away: no connection became free in time") from error
+
+    async def _connect(self) -> AsyncConnection:
+        """Raises Unavailable when patience is at its end; what then becomes of the try is nobody's concern here: to a
+        database that went silent the engine says good-bye for two seconds more."""
+
+        async def connect() -> AsyncConnection:
+            return await self._engine.connect()
+
+        connecting = asyncio.create_task(connect())
+        try:
+            await asyncio.wait([connecting], timeout=self._patience)
+        finally:
+            if not connecting.done():
+                self._given_up.add(connecting)
+                connecting.add_done_callback(self._given_up.discard)
+                connecting.cancel()
+        if not connecting.done():
+            raise Unavailable("the database is away: no connection answered in time")
+        return connecting.result()
 
 
 def _from_row(row: Any) -> TaskRecord:
@@ -101,23 +120,9 @@ def _from_row(row: Any) -> TaskRecord:
         created_at=row.created_at,
         updated_at=row.updated_at,
         next_attempt_at=row.wake_at if row.status == TaskStatus.PARKED else None,
+        replays=row.replays,
     )
 
 
 def _to_attempt(row: Any) -> Attempt:
     return Attempt(row.number, row.ended_at, Failure(Category(row.category), row.reason, row.answer))
-
-
-def _to_cursor(row: Any) -> str:
-    return base64.urlsafe_b64encode(f"{row.created_at.isoformat()} {row.task_id}".encode()).decode()
-
-
-def _from_cursor(cursor: str) -> tuple[datetime, int]:
-    try:
-        created_at, _, task_id = base64.urlsafe_b64decode(cursor.encode("ascii")).decode().partition(" ")
-        place = datetime.fromisoformat(created_at), int(task_id)
-        if place[0].tzinfo is not None and 0 < place[1] < 2**63:
-            return place[0].astimezone(UTC), place[1]
-    except (ValueError, OverflowError, UnicodeError, binascii.Error):
-        pass
-    raise Invalid("cursor", "must be a next_cursor of an earlier answer, unchanged")

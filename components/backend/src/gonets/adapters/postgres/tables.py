@@ -6,6 +6,8 @@ from sqlalchemy import (
     Column,
     DateTime,
     Enum,
+    Float,
+    ForeignKey,
     Identity,
     Index,
     Integer,
@@ -14,11 +16,13 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    UniqueConstraint,
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB
 
+from gonets.core.identity.model import Role
 from gonets.core.tasks.model import TaskStatus, TaskType
 
 metadata = MetaData()
@@ -55,6 +59,9 @@ task = Table(
     Column("wakes", SmallInteger, nullable=False, server_default="0", comment="Wake-ups sent without effect"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("replays", Integer, nullable=False, server_default="0", comment="Times an operator had it tried again"),
+    Column("replayed_at", DateTime(timezone=True), comment="From when on its age counts; NULL: from created_at"),
+    Column("dropped_at", DateTime(timezone=True), comment="When an operator gave up a failed task"),
     # Room in the page for the two updates that most rows get.
     postgresql_with={"fillfactor": 70},
 )
@@ -76,6 +83,7 @@ Index("ix_task_attempt_task", task_attempt.c.task_id, task_attempt.c.id)
 
 Index("ix_task_created", task.c.created_at, task.c.task_id)
 Index("ix_task_not_done", task.c.created_at, task.c.task_id, postgresql_where=text("status <> 'done'"))
+Index("ix_task_failed", task.c.updated_at, task.c.task_id, postgresql_where=text("status = 'failed'"))
 Index("ix_task_wake", task.c.wake_at, postgresql_where=text("wake_at IS NOT NULL"))
 Index("ix_task_in_hand", task.c.life, postgresql_where=text("life IS NOT NULL"))
 
@@ -117,4 +125,258 @@ provider = Table(
     Column("probe_until", DateTime(timezone=True), comment="While somebody probes"),
     # A few rows that change many times a second: they stay in their page.
     postgresql_with={"fillfactor": 10},
+)
+
+user_role = Enum(*(member.value for member in Role), name="user_role", metadata=metadata)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("email", Text, nullable=False, comment="As its owner writes it"),
+    Column("email_key", Text, nullable=False, comment="By which it is found: small letters"),
+    Column("password_hash", Text, nullable=False, comment="Argon2id"),
+    Column("role", user_role, nullable=False),
+    Column("disabled_at", DateTime(timezone=True)),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    UniqueConstraint("email_key", name="uq_users_email_key"),
+)
+
+session = Table(
+    "session",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("expires_at", DateTime(timezone=True), nullable=False, comment="Later with each refresh; then it is over"),
+    Column(
+        "ended_at",
+        DateTime(timezone=True),
+        comment="By logout, a new password, a disabled user, or a refresh token used twice",
+    ),
+)
+
+Index("ix_session_user", session.c.user_id)
+
+refresh_token = Table(
+    "refresh_token",
+    metadata,
+    Column("hash", BYTEA, primary_key=True, comment="SHA-256"),
+    Column("session_id", BigInteger, ForeignKey("session.id", ondelete="CASCADE"), nullable=False),
+    Column("used_at", DateTime(timezone=True), comment="Used again, it ends its session"),
+)
+
+Index("ix_refresh_token_session", refresh_token.c.session_id)
+
+password_reset = Table(
+    "password_reset",
+    metadata,
+    Column("hash", BYTEA, primary_key=True, comment="SHA-256"),
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+)
+
+Index("ix_password_reset_user", password_reset.c.user_id)
+
+login_throttle = Table(
+    "login_throttle",
+    metadata,
+    Column("key", Text, primary_key=True, comment="account:… or address:…"),
+    Column("failures", Integer, nullable=False, server_default="0", comment="In a row, those under way too"),
+    Column("last_at", DateTime(timezone=True), nullable=False),
+    Column("closed_until", DateTime(timezone=True), nullable=False),
+)
+
+Index("ix_login_throttle_last", login_throttle.c.last_at)
+
+api_key = Table(
+    "api_key",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("user_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("hash", BYTEA, nullable=False, comment="SHA-256 of a key of 256 random bits"),
+    Column("hint", Text, nullable=False, comment="Its last characters"),
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("last_used_at", DateTime(timezone=True), comment="Within a minute or so"),
+    Column("revoked_at", DateTime(timezone=True)),
+    UniqueConstraint("hash", name="uq_api_key_hash"),
+)
+
+Index("ix_api_key_user", api_key.c.user_id, api_key.c.created_at, api_key.c.id)
+
+# No foreign keys: what was done stays known, whatever becomes of those who did it.
+audit_entry = Table(
+    "audit_entry",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("user_id", BigInteger, comment="Who; NULL: an operator at the command line"),
+    Column("api_key_id", BigInteger, comment="With which key; NULL: in person"),
+    Column("action", Text, nullable=False),
+    Column("object", Text, nullable=False),
+    Column("object_id", BigInteger),
+    Column("detail", JSONB, nullable=False, server_default="{}"),
+)
+
+Index("ix_audit_entry_at", audit_entry.c.at, audit_entry.c.id)
+
+contact = Table(
+    "contact",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("owner_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("phone", Text, comment="E.164"),
+    Column("email", Text),
+    Column("telegram_chat_id", Text, comment="A number, or @channelname"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+)
+
+Index("ix_contact_owner", contact.c.owner_id, contact.c.created_at, contact.c.id)
+
+channel = Table(
+    "channel",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("owner_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("type", Text, nullable=False, comment="TELEGRAM, EMAIL…"),
+    Column("configuration", JSONB, nullable=False, comment="Without its secrets"),
+    Column("secrets", Text, comment="The others, as an encrypted JSON object; NULL: there are none"),
+    Column("enabled", Boolean, nullable=False),
+    Column("is_default", Boolean, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+)
+
+Index("ix_channel_owner", channel.c.owner_id, channel.c.created_at, channel.c.id)
+Index("uq_channel_default", channel.c.owner_id, unique=True, postgresql_where=text("is_default"))
+
+notification = Table(
+    "notification",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("owner_id", BigInteger, nullable=False, comment="The user it belongs to"),
+    Column("recipient", JSONB, nullable=False, comment="The addresses, as they were when it was handed in"),
+    Column("contact_id", BigInteger, comment="The contact that the addresses were taken from"),
+    Column("text", Text, nullable=False),
+    Column("subject", Text),
+    Column("username", Text),
+    Column("event", JSONB, nullable=False, server_default="{}", comment="Passed on to webhooks and bots"),
+    Column("route", ARRAY(BigInteger), nullable=False, server_default="{}", comment="Empty: the default order"),
+    Column("deadline", DateTime(timezone=True)),
+    Column("fallback_after", Interval),
+    Column("notify_result", Boolean, nullable=False, server_default="false"),
+    Column("held", Boolean, nullable=False, server_default="false", comment="Waits to be released"),
+    Column("cancelled", Boolean, nullable=False, server_default="false"),
+    Column("status", Text, nullable=False),
+    Column("reason", Text, comment="The decision it rests on, for a person"),
+    Column("channel_id", BigInteger, comment="The channel its end is about; 0: an operator's"),
+    Column("channel_type", Text),
+    Column("round", Integer, nullable=False, server_default="1", comment="Grows with each retry by hand"),
+    Column("attempts", Integer, nullable=False, server_default="0", comment="Rows of attempt"),
+    Column("told", Text, comment="The status that was told as its end"),
+    Column("version", BigInteger, nullable=False, server_default="0", comment="Grows with each change"),
+    Column("stamp", BigInteger, comment="Whose change was the last"),
+    Column("life", BigInteger, comment="The worker_life in whose hands it is; NULL: in nobody's"),
+    Column("due_at", DateTime(timezone=True), comment="When something has to be done about it; NULL: never"),
+    Column("wake_at", DateTime(timezone=True), comment="When the scheduler looks at it; NULL: never"),
+    Column("wakes", SmallInteger, nullable=False, server_default="0", comment="Wake-ups sent without effect"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("sent_at", DateTime(timezone=True), comment="When a provider first took it"),
+    Column("finished_at", DateTime(timezone=True)),
+    postgresql_with={"fillfactor": 70},
+)
+
+Index("ix_notification_owner", notification.c.owner_id, notification.c.created_at, notification.c.id)
+Index("ix_notification_wake", notification.c.wake_at, postgresql_where=text("wake_at IS NOT NULL"))
+
+Index("ix_notification_in_hand", notification.c.life, postgresql_where=text("life IS NOT NULL"))
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("notification_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("round", Integer, nullable=False),
+    Column("reference", Text, nullable=False, comment="Names it in callbacks"),
+    Column("channel_id", BigInteger, nullable=False, comment="0: an operator's channel"),
+    Column("channel_type", Text, nullable=False),
+    Column("channel_name", Text, nullable=False),
+    Column("to", Text, comment="NULL: the channel's own destination"),
+    Column("why", Text, nullable=False, comment="The decision that began it"),
+    Column("state", Text, nullable=False),
+    Column("started_at", DateTime(timezone=True), nullable=False),
+    Column("ended_at", DateTime(timezone=True)),
+    Column("counted_from", DateTime(timezone=True), comment="Since when a delivery receipt is missing"),
+    Column("provider_id", Text),
+    Column("parts", Integer, nullable=False),
+    Column("refusal", Text),
+    Column("code", Text, comment="The provider's own"),
+    Column("reason", Text),
+    Column("hint", Text),
+    Column("retry_after", Float(53), comment="Seconds the provider asked us to wait"),
+    Column("asked", Integer, nullable=False, comment="Times the provider was asked what became of it"),
+    Column("asked_at", DateTime(timezone=True)),
+    Column("held", Boolean, nullable=False, comment="The provider keeps it back"),
+    Column("events", JSONB, nullable=False, comment="Its story"),
+    postgresql_with={"fillfactor": 70},
+)
+
+Index(
+    "ix_attempt_provider_id",
+    attempt.c.channel_id,
+    attempt.c.provider_id,
+    postgresql_where=text("provider_id IS NOT NULL"),
+)
+
+notification_key = Table(
+    "notification_key",
+    metadata,
+    Column("owner_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", Text, primary_key=True, comment="Chosen by the sender"),
+    Column("digest", Text, nullable=False, comment="Of everything else that was handed in"),
+    Column("notification_id", BigInteger, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    comment="Idempotency keys, for seven days",
+)
+
+Index("ix_notification_key_created", notification_key.c.created_at)
+
+stray_receipt = Table(
+    "stray_receipt",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("channel_id", BigInteger, nullable=False),
+    Column("provider_id", Text, nullable=False),
+    Column("receipt", JSONB, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    comment="Receipts that came before the commit that knows their message",
+)
+
+Index("ix_stray_receipt", stray_receipt.c.channel_id, stray_receipt.c.provider_id)
+
+channel_pause = Table(
+    "channel_pause",
+    metadata,
+    Column("channel", Text, primary_key=True),
+    Column("until", DateTime(timezone=True), nullable=False),
+    comment="Channels whose provider asked to be left in peace",
+)
+
+chat_link = Table(
+    "chat_link",
+    metadata,
+    Column(
+        "contact_id", BigInteger, ForeignKey("contact.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    ),
+    Column("code", BYTEA, nullable=False, comment="SHA-256 of what the person sends with /start"),
+    Column("owner_id", BigInteger, nullable=False),
+    Column("channel_id", BigInteger, nullable=False, comment="Whose bot; 0: the operator's"),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    UniqueConstraint("code", name="uq_chat_link_code"),
 )

@@ -3,6 +3,7 @@
 Rows are always locked in the order of task_id, so batches of several workers cannot deadlock.
 """
 
+import asyncio
 import json
 import random
 from collections.abc import Sequence
@@ -11,8 +12,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from gonets.adapters.postgres.jsonb import storable, to_jsonb
 from gonets.adapters.postgres.lifeline import PostgresLifeline
-from gonets.adapters.postgres.pool import Pool
-from gonets.core.shared.batching import Batcher, Flush
+from gonets.adapters.postgres.pool import Pool, database_errors
+from gonets.core.shared.batching import Batcher, Flush, Observe, nobody
 from gonets.core.shared.errors import Category, Unavailable
 from gonets.core.tasks.model import (
     JSON,
@@ -29,6 +30,8 @@ from gonets.core.tasks.model import (
 WAKE_AGAIN = timedelta(seconds=30)
 TELL_AGAIN = timedelta(seconds=5)
 MAX_WAITERS = 100
+# Characters of answers in one statement: what is longer may take longer than a statement may, each time it is repeated.
+HEAVIEST = 4 * 2**20
 
 # One statement for both doors. $6 is the claiming worker's life, NULL at the REST door, which only records.
 _RECORD = f"""
@@ -66,11 +69,21 @@ WITH input AS (
 )
 SELECT r.task_id, r.task_type = i.task_type AND r.data = i.data AS same, r.new,
        r.status = 'processing' AND r.claim_token = i.token AS mine,
-       r.status IN ('answered', 'done', 'failed') AS ended,
-       r.life, r.attempts, r.takeovers, clock_timestamp() - r.created_at AS age,
+       r.status IN ('answered', 'done', 'failed') AS ended, r.status = 'queued' AS queued,
+       r.life, r.attempts, r.takeovers, clock_timestamp() - coalesce(r.replayed_at, r.created_at) AS age,
        r.result_id, r.error_category, r.error_reason, r.waiters
 FROM recorded r JOIN input i USING (task_id)
 """  # noqa: S608 - only a constant is inserted
+
+_WAKE_SOON = """
+WITH queued AS (
+    SELECT task_id FROM task
+    WHERE task_id = ANY($1::bigint[]) AND status = 'queued'
+    ORDER BY task_id
+    FOR UPDATE
+)
+UPDATE task t SET wake_at = clock_timestamp() FROM queued WHERE t.task_id = queued.task_id
+"""
 
 _ANSWER = """
 WITH input AS (
@@ -116,7 +129,8 @@ WITH input AS (
 )
 UPDATE task t
 SET status = 'parked', wake_at = clock_timestamp() + h.delay, wakes = 0, life = NULL, claim_token = NULL,
-    attempts = t.attempts - (NOT h.counted)::int, takeovers = 0, alone = false,
+    attempts = t.attempts - (NOT h.counted)::int, takeovers = CASE WHEN h.counted THEN 0 ELSE t.takeovers END,
+    alone = false,
     error_category = h.category, error_reason = h.reason, updated_at = clock_timestamp()
 FROM held h
 WHERE t.task_id = h.task_id
@@ -145,16 +159,23 @@ _ALONE = """
 UPDATE task SET alone = true WHERE task_id = $1 AND claim_token = $2 AND status = 'processing' RETURNING task_id
 """
 
+# What was told must be the end the row has: a copy's late word on a failure that an operator had tried again since must
+# not pass for the word on the new end. Two failures with the same words are the same message.
 _TOLD = """
 WITH ended AS (
-    SELECT task_id FROM task
-    WHERE task_id = ANY($1::bigint[]) AND status IN ('answered', 'failed')
-    ORDER BY task_id
-    FOR UPDATE
+    SELECT t.task_id
+    FROM task t
+    JOIN unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) AS i (task_id, result_id, category, reason)
+         ON i.task_id = t.task_id
+    WHERE t.status = 'answered' AND t.result_id = i.result_id
+       OR t.status = 'failed' AND t.error_category = i.category AND t.error_reason = i.reason
+    ORDER BY t.task_id
+    FOR UPDATE OF t
 )
 UPDATE task t
 SET status = CASE WHEN t.status = 'answered' THEN 'done'::task_status ELSE t.status END,
-    life = NULL, claim_token = NULL, wake_at = NULL, waiters = '[]', updated_at = clock_timestamp()
+    life = NULL, claim_token = NULL, wake_at = NULL, waiters = '[]',
+    updated_at = CASE WHEN t.status = 'answered' THEN clock_timestamp() ELSE t.updated_at END
 FROM ended
 WHERE t.task_id = ended.task_id
 """
@@ -179,39 +200,64 @@ class _Answer(NamedTuple):
 
 
 class PostgresTaskIntake:
-    """The door's side. Implements TaskIntake."""
+    """The door's side. Implements TaskIntake. `observe` hears the sizes of batches.
 
-    def __init__(self, pool: Pool) -> None:
+    `timeout`: seconds for one task in all, waiting for those before it included; over that it is Unavailable.
+    """
+
+    def __init__(self, pool: Pool, observe: Observe = nobody, *, timeout: float = 10.0) -> None:
         self._pool = pool
-        self._batcher = _batcher(self._flush)
+        self._timeout = timeout
+        self._batcher = _batcher(self._flush, "submit", observe)
+        self._soon: Batcher[int, None] = Batcher(
+            self._flush_soon, shared_errors=(Unavailable,), name="wake_soon", observe=observe
+        )
 
     async def submit(self, task: Task, waiter: Waiter | None) -> Pending | Finished | Conflicting:
-        known = _known(await self._batcher.add(_Delivery(task, waiter, None)), None)
+        async with database_errors(), asyncio.timeout(self._timeout):
+            known = _known(await self._batcher.add(_Delivery(task, waiter, None)), None)
         # Those who wait are told by the worker; the door tells only who asked.
         return Finished(known.task_id, known.outcome) if isinstance(known, Finished) else known
 
     async def _flush(self, deliveries: Sequence[_Delivery]) -> Sequence[Any]:
         return await _record(self._pool, deliveries, None)
 
+    async def wake_soon(self, task_id: int) -> None:
+        async with database_errors(), asyncio.timeout(self._timeout):
+            await self._soon.add(task_id)
+
+    async def _flush_soon(self, task_ids: Sequence[int]) -> Sequence[None]:
+        await self._pool.fetch(_WAKE_SOON, task_ids)
+        return [None] * len(task_ids)
+
 
 class PostgresTasks:
     """The worker's side. Implements TaskClaims and TaskOutcomes.
 
-    `lazy`: a pool whose commits do not wait for the disk, for marks whose loss does no harm.
+    `lazy`: a pool whose commits do not wait for the disk, for marks whose loss does no harm. `observe` hears the sizes
+    of batches.
     """
 
-    def __init__(self, pool: Pool, lazy: Pool, lifeline: PostgresLifeline) -> None:
+    def __init__(self, pool: Pool, lazy: Pool, lifeline: PostgresLifeline, observe: Observe = nobody) -> None:
         self._pool = pool
         self._lazy = lazy
         self._lifeline = lifeline
-        self._claims = _batcher(self._flush_claims)
+        self._claims = _batcher(self._flush_claims, "claim", observe)
         self._answers: Batcher[_Answer, Finished | None] = Batcher(
-            self._flush_answers, key=lambda answer: answer.claim.task.task_id, shared_errors=(Unavailable,)
+            self._flush_answers,
+            key=lambda answer: answer.claim.task.task_id,
+            shared_errors=(Unavailable,),
+            weigh=lambda answer: len(answer.data),
+            heaviest=HEAVIEST,
+            name="answer",
+            observe=observe,
         )
         self._parks: Batcher[tuple[Any, ...], bool] = Batcher(
-            self._flush_parks, key=lambda park: park[0], shared_errors=(Unavailable,)
+            self._flush_parks, key=lambda park: park[0], shared_errors=(Unavailable,), name="park", observe=observe
         )
-        self._told: Batcher[int, None] = Batcher(self._flush_told, shared_errors=(Unavailable,))
+        self._told: Batcher[Finished, None] = Batcher(
+            self._flush_told, shared_errors=(Unavailable,), name="told", observe=observe
+        )
 
     async def claim(self, task: Task, waiter: Waiter | None, token: int) -> Claimed | Pending | Finished | Conflicting:
         row = await self._claims.add(_Delivery(task, waiter, token))
@@ -251,12 +297,12 @@ class PostgresTasks:
     async def alone(self, claim: Claimed) -> bool:
         return bool(await self._pool.fetch(_ALONE, claim.task.task_id, claim.token))
 
-    async def told(self, task_id: int) -> None:
-        await self._told.add(task_id)
+    async def told(self, end: Finished) -> None:
+        await self._told.add(end)
 
-    async def _flush_told(self, task_ids: Sequence[int]) -> Sequence[None]:
-        await self._lazy.fetch(_TOLD, task_ids)
-        return [None] * len(task_ids)
+    async def _flush_told(self, ends: Sequence[Finished]) -> Sequence[None]:
+        await self._lazy.fetch(_TOLD, *map(list, zip(*map(_end_to_row, ends), strict=True)))
+        return [None] * len(ends)
 
     async def tell_later(self, task_id: int) -> None:
         await self._pool.fetch(_TELL_LATER, task_id, TELL_AGAIN)
@@ -267,8 +313,14 @@ def new_token() -> int:
     return random.getrandbits(63)
 
 
-def _batcher(flush: Flush[_Delivery, Result]) -> Batcher[_Delivery, Result]:
-    return Batcher(flush, key=lambda delivery: delivery.task.task_id, shared_errors=(Unavailable,))
+def _batcher(flush: Flush[_Delivery, Result], name: str, observe: Observe) -> Batcher[_Delivery, Result]:
+    return Batcher(
+        flush,
+        key=lambda delivery: delivery.task.task_id,
+        shared_errors=(Unavailable,),
+        name=name,
+        observe=observe,
+    )
 
 
 async def _record(pool: Pool, deliveries: Sequence[_Delivery], life: int | None) -> Sequence[Any]:
@@ -290,7 +342,7 @@ def _known(row: Any, waiter: Waiter | None) -> Pending | Finished | Conflicting:
     if not row["same"]:
         return Conflicting(row["task_id"])
     if not row["ended"]:
-        return Pending(new=row["new"])
+        return Pending(new=row["new"], queued=row["queued"])
     waiters = _waiters_from_row(row["waiters"])
     if waiter and waiter not in waiters:
         waiters.append(waiter)
@@ -306,6 +358,12 @@ def _outcome(row: Any) -> int | Failure:
         result_id: int = row["result_id"]
         return result_id
     return Failure(Category(row["error_category"]), row["error_reason"])
+
+
+def _end_to_row(end: Finished) -> tuple[int, int | None, str | None, str | None]:
+    if isinstance(end.outcome, Failure):
+        return end.task_id, None, end.outcome.category.value, end.outcome.reason
+    return end.task_id, end.outcome, None, None
 
 
 def _try(claim: Claimed, failure: Failure) -> tuple[int, int, str, str, str | None]:

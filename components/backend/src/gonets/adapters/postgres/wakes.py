@@ -1,6 +1,7 @@
 """The scheduler's side of the task table: what is due, and what the dead leave behind."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 from gonets.adapters.postgres.pool import Pool
 from gonets.adapters.postgres.tasks import WAKE_AGAIN
@@ -14,11 +15,18 @@ USING unnest($1::bigint[], $2::bigint[]) AS dead (id, beats)
 WHERE w.id = dead.id AND w.beats = dead.beats
 """
 
+# An end is told, or left to the scheduler, within a few timeouts. That it was told is committed asynchronously: a
+# database that crashes forgets the last of these marks, and the worker that made them lives on and does not know.
+TOLD_WITHIN = timedelta(seconds=30)
+
 # Apart from _BURY: a claim may commit after its life was buried, and is found by the next sweep.
 _ORPHANS = """
 WITH orphans AS (
     SELECT task_id FROM task t
-    WHERE life IS NOT NULL AND NOT EXISTS (SELECT FROM worker_life w WHERE w.id = t.life)
+    WHERE life IS NOT NULL AND (
+        NOT EXISTS (SELECT FROM worker_life w WHERE w.id = t.life)
+        OR status IN ('answered', 'failed') AND updated_at < clock_timestamp() - $2::interval
+    )
     ORDER BY task_id
     FOR UPDATE
 )
@@ -69,7 +77,7 @@ class PostgresTaskWakes:
     async def bury(self, dead: Mapping[int, int]) -> int:
         if dead:
             await self._pool.fetch(_BURY, list(dead), list(dead.values()))
-        return len(await self._pool.fetch(_ORPHANS, _POISON))
+        return len(await self._pool.fetch(_ORPHANS, _POISON, TOLD_WITHIN))
 
     async def due(self, limit: int) -> Sequence[Wake]:
         rows = await self._pool.fetch(_DUE, limit)

@@ -6,14 +6,14 @@ statuses only.
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from dadata.asynchr import CleanClient
 
-from gonets.adapters.providers.transport import Answer, HttpTransport
+from gonets.adapters.providers.transport import Answer, CallError, HttpTransport
+from gonets.adapters.providers.words import words
 from gonets.core.shared.errors import Category
+from gonets.core.shared.masking import Masking
 from gonets.core.tasks.model import JSON, ProviderError
 
 _STATUS: Mapping[int, tuple[Category, str]] = {
@@ -59,6 +59,7 @@ class _Client(CleanClient):  # type: ignore[misc]
         # Not the SDK's own, which opens an HTTP client of its own: a TLS context that nothing would use.
         self._transport = transport
         self._url = url
+        self._masking = Masking([token, secret])
         self._headers = {
             "Content-Type": "application/json",
             "Accept": "application/json",
@@ -68,35 +69,33 @@ class _Client(CleanClient):  # type: ignore[misc]
 
     async def _post(self, _: str, data: object) -> list[Any]:
         """The list with the answer; its first element is an object."""
-        answer = await self._transport.post(self._url, _encode(data).encode(errors="replace"), self._headers)
+        try:
+            answer = await self._transport.post(self._url, _encode(data).encode(errors="replace"), self._headers)
+        except CallError as error:
+            raise ProviderError(error.category, error.reason) from error
         if not 200 <= answer.status < 300:
-            raise _error(answer)
+            raise self._error(answer)
         try:
             value = answer.json()
         except ValueError as error:
-            raise ProviderError(Category.OUTCOME_UNKNOWN, "Dadata's answer is no JSON") from error
+            raise self._broken("is no JSON", answer) from error
         if not (isinstance(value, list) and value and isinstance(value[0], dict)):
-            raise ProviderError(Category.OUTCOME_UNKNOWN, "Dadata's answer is not a list with one object")
+            raise self._broken("is not a list with one object", answer)
         return value
 
+    def _error(self, answer: Answer) -> ProviderError:
+        category, reason = _meaning(answer.status)
+        # The reason is told to everybody; the body's words are kept beside it, for operators.
+        return ProviderError(
+            category,
+            f"{reason} (HTTP {answer.status})",
+            retry_after=answer.retry_after,
+            answer=words(answer.body, self._masking),
+        )
 
-def _error(answer: Answer) -> ProviderError:
-    category, reason = _meaning(answer.status)
-    # The body may quote the API key, so its words stay out.
-    return ProviderError(category, f"{reason} (HTTP {answer.status})", retry_after=_retry_after(answer.headers))
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds, from either form of the header (RFC 9110, 10.2.3); None where there is none that can be read."""
-    value = headers.get("Retry-After", "").strip()
-    try:
-        if value.isdecimal():
-            seconds = float(value)
-        else:
-            seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return max(seconds, 0.0)
+    def _broken(self, how: str, answer: Answer) -> ProviderError:
+        said = words(answer.body, self._masking)
+        return ProviderError(Category.OUTCOME_UNKNOWN, f"Dadata's answer {how}", answer=said)
 
 
 class Dadata:

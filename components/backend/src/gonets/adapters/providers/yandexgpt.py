@@ -14,7 +14,9 @@ from yandex_ai_studio_sdk import AsyncAIStudio
 from yandex_ai_studio_sdk.auth import APIKeyAuth, IAMTokenAuth
 from yandex_ai_studio_sdk.retry import RetryPolicy
 
+from gonets.adapters.providers.words import words
 from gonets.core.shared.errors import Category
+from gonets.core.shared.masking import Masking
 from gonets.core.tasks.model import JSON, ProviderError
 
 _SERVICE = "ai-foundation-models"
@@ -54,8 +56,12 @@ _LOST = (
     "keepalive",
     "larger than max",
 )
+# What gRPC says at our end, where nobody answered.
+_OURS = ("Deadline Exceeded", "Locally cancelled by application!")
 
 _CHANNEL = (
+    # Else gRPC gives every channel to one address the same connection, a dead one too.
+    ("grpc.use_local_subchannel_pool", 1),
     ("grpc.enable_http_proxy", 0),  # as everywhere here: what is to be called is what the settings name
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 1000),  # two minutes by default, in which no call is even tried
@@ -91,20 +97,25 @@ class YandexGPT:
         max_tokens: int,
         timeout: float,
     ) -> None:
-        studio = AsyncAIStudio(
-            folder_id=folder_id,
-            auth=APIKeyAuth(api_key) if api_key else IAMTokenAuth(iam_token),
-            endpoint=endpoint if endpoint == _DISCOVERY else None,
-            service_map={} if endpoint == _DISCOVERY else {_SERVICE: endpoint},
-            verify=not insecure,  # in this SDK, not to verify means plaintext
-            retry_policy=RetryPolicy(max_attempts=1),  # tries are counted and timed by the task's row
-        )
-        # The SDK takes no options for its channel. Its version is pinned, and tests see that this works.
-        options: Any = (*studio._client._get_options(), *_CHANNEL)
-        studio._client._get_options = lambda: options  # type: ignore[method-assign]
+        def open_model() -> Any:
+            studio = AsyncAIStudio(
+                folder_id=folder_id,
+                auth=APIKeyAuth(api_key) if api_key else IAMTokenAuth(iam_token),
+                endpoint=endpoint if endpoint == _DISCOVERY else None,
+                service_map={} if endpoint == _DISCOVERY else {_SERVICE: endpoint},
+                verify=not insecure,  # in this SDK, not to verify means plaintext
+                retry_policy=RetryPolicy(max_attempts=1),  # tries are counted and timed by the task's row
+            )
+            # The SDK takes no options for its channel. Its version is pinned, and tests see that this works.
+            options: Any = (*studio._client._get_options(), *_CHANNEL)
+            studio._client._get_options = lambda: options  # type: ignore[method-assign]
+            return studio.models.completions(model).configure(temperature=temperature, max_tokens=max_tokens)
+
         # On DEBUG it logs what the other side says, and that may quote the key.
         logging.getLogger("yandex_ai_studio_sdk").setLevel(logging.INFO)
-        self._model = studio.models.completions(model).configure(temperature=temperature, max_tokens=max_tokens)
+        self._masking = Masking([api_key, iam_token])
+        self._open_model = open_model
+        self._model = open_model()
         self._system_prompt = system_prompt
         self._timeout = timeout
 
@@ -113,10 +124,15 @@ class YandexGPT:
             {"role": "system", "text": self._system_prompt},
             {"role": "user", "text": data},
         ]
+        model = self._model
         try:
-            result = await self._model.run(messages, timeout=self._timeout)
+            result = await model.run(messages, timeout=self._timeout)
         except grpc.aio.AioRpcError as error:
-            raise _error(error) from None  # its text may quote the key
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and model is self._model:
+                # Perhaps the network has forgotten the connection: gRPC would go on with it for a quarter of an hour.
+                # Calls that are under way on it keep it alive; the next ones get another.
+                self._model = self._open_model()
+            raise _error(error, self._masking) from None  # its text may quote the key
         except Exception as error:
             # The SDK has no error of its own for an answer it cannot read, nor for a stream without one.
             reason = f"YandexGPT's answer cannot be read ({type(error).__name__})"
@@ -126,16 +142,17 @@ class YandexGPT:
         return _to_json(result)
 
 
-def _error(error: grpc.aio.AioRpcError) -> ProviderError:
+def _error(error: grpc.aio.AioRpcError, masking: Masking) -> ProviderError:
     code, details = error.code(), error.details() or ""
     if details.startswith(_NEVER_SENT):
         category = Category.MISCONFIGURED if "CERTIFICATE_VERIFY_FAILED" in details else Category.UNAVAILABLE
         return ProviderError(category, f"cannot connect to YandexGPT: {details}")
     category, reason = _STATUS.get(code, (Category.OUTCOME_UNKNOWN, "YandexGPT failed"))
-    if code is not grpc.StatusCode.DEADLINE_EXCEEDED and any(words in details for words in _LOST):
-        category, reason = Category.OUTCOME_UNKNOWN, "the connection to YandexGPT was lost during the call"
-    # The details may quote the key, so they stay out.
-    return ProviderError(category, f"{reason} ({code.name})", retry_after=_retry_after(error))
+    said = None if details in _OURS else words(details, masking)
+    if code is not grpc.StatusCode.DEADLINE_EXCEEDED and any(sign in details for sign in _LOST):
+        category, reason, said = Category.OUTCOME_UNKNOWN, "the connection to YandexGPT was lost during the call", None
+    # The reason is told to everybody; the details are kept beside it, for operators.
+    return ProviderError(category, f"{reason} ({code.name})", retry_after=_retry_after(error), answer=said)
 
 
 def _retry_after(error: grpc.aio.AioRpcError) -> float | None:

@@ -7,7 +7,7 @@ from faststream.rabbit import RabbitBroker, RabbitQueue
 from faststream.specification import AsyncAPI
 
 from gonets.adapters.rabbitmq import topology
-from gonets.contract import TaskFailure, TaskMessage, TaskResult
+from gonets.contract import NotificationMessage, NotificationResult, TaskFailure, TaskMessage, TaskResult
 
 
 def document(version: str) -> AsyncAPI:
@@ -34,6 +34,33 @@ def document(version: str) -> AsyncAPI:
             "in the headers `x-gonets-reason` and `x-gonets-category`."
         ),
     )
+
+    broker.publisher(
+        RabbitQueue(topology.NOTIFICATION_RESULTS, durable=True),
+        schema=NotificationResult,
+        title=topology.NOTIFICATION_RESULTS,
+        description=(
+            "The end of a notification that asked for it. Persistent, confirmed, at least once; told again where more "
+            "is learnt later."
+        ),
+    )
+    broker.publisher(
+        RabbitQueue(topology.DEAD_NOTIFICATION_REQUESTS, durable=True),
+        schema=bytes,
+        title=topology.DEAD_NOTIFICATION_REQUESTS,
+        description="Requests that cannot be taken: the body untouched, the reason in headers as above.",
+    )
+
+    @broker.subscriber(
+        RabbitQueue(topology.NOTIFICATION_REQUESTS, durable=True),
+        title=topology.NOTIFICATION_REQUESTS,
+        description=(
+            "A notification to send, the same JSON as `POST /api/v1/notifications`. The header `x-api-key` says whose "
+            "it is. A message_id is an idempotency key, too."
+        ),
+    )
+    async def notification(message: NotificationMessage) -> None:
+        """See TakeRequest."""
 
     @broker.subscriber(
         RabbitQueue(topology.TASKS, durable=True),

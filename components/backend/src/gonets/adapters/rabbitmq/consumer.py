@@ -3,22 +3,25 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, asynccontextmanager
 
-from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
-from pamqp.commands import Basic
+from aiormq.abc import AbstractConnection, DeliveredMessage
 
 from gonets.adapters.rabbitmq import topology
-from gonets.adapters.rabbitmq.connection import keep_connected
-from gonets.adapters.rabbitmq.frames import write
+from gonets.adapters.rabbitmq.acknowledgements import Acknowledgements
+from gonets.adapters.rabbitmq.connection import consume, keep_connected
 from gonets.adapters.rabbitmq.outcomes import DeadLetters, read_task
 from gonets.core.shared.errors import Conflict, GonetsError, Invalid
 from gonets.core.shared.patience import until_available
 from gonets.core.tasks.model import Claimed, Waiter
-from gonets.core.tasks.use_cases import RunAlone, RunTask, TakeTask
+from gonets.core.tasks.ports import Run
+from gonets.core.tasks.use_cases import TakeTask
 
 log = logging.getLogger(__name__)
+
+Continued = Callable[[Mapping[str, object]], AbstractContextManager[None]]
+"""Given a message's headers: a context in which to handle it."""
 
 
 class TaskConsumer:
@@ -33,12 +36,13 @@ class TaskConsumer:
         self,
         url: str,
         take: TakeTask,
-        run: RunTask,
-        run_alone: RunAlone,
+        run: Run,
+        run_alone: Callable[[Claimed], Awaitable[None]],
         dead_letters: DeadLetters,
         *,
         concurrency: int,
         new_token: Callable[[], int],
+        continued: Continued | None = None,
     ) -> None:
         self._url = url
         self._take = take
@@ -47,11 +51,11 @@ class TaskConsumer:
         self._dead_letters = dead_letters
         self._concurrency = concurrency
         self._new_token = new_token
+        self._continued = continued
         self._slots = asyncio.Semaphore(concurrency)
         self._in_hand = asyncio.Semaphore(2 * concurrency)
         self._alone = asyncio.Lock()
-        self._acknowledging: dict[AbstractChannel, list[int]] = {}
-        self._writing: set[asyncio.Task[None]] = set()
+        self._acknowledgements = Acknowledgements()
         self._stopping = False
         self._link: asyncio.Task[None] | None = None
         self._taking: set[asyncio.Task[None]] = set()
@@ -68,8 +72,7 @@ class TaskConsumer:
         for task in self._taking:
             task.cancel()
         # What was taken is acknowledged before the connection goes, and with it the claim to the rest.
-        if self._writing:
-            await asyncio.wait(self._writing, timeout=1)
+        await self._acknowledgements.written(timeout=1)
         if self._link:
             self._link.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -84,23 +87,18 @@ class TaskConsumer:
 
     async def _consume(self, connection: AbstractConnection) -> None:
         await topology.ensure(connection, *topology.PUBLIC)
-        channel = await connection.channel(publisher_confirms=False)
-        cancelled = asyncio.Event()
-        channel.on_consumer_cancel_callbacks.add(lambda _: cancelled.set())
-        await channel.basic_qos(prefetch_count=2 * self._concurrency)
-        await channel.basic_consume(topology.TASKS, self._receive)
+        lost = await consume(connection, topology.TASKS, self._receive, prefetch=2 * self._concurrency)
         log.info("taking tasks", extra={"queue": topology.TASKS, "concurrency": self._concurrency})
-        waiting = asyncio.create_task(cancelled.wait())
-        try:
-            # Until the connection or the channel is lost, or the queue was deleted under us.
-            await asyncio.wait([connection.closing, channel.closing, waiting], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            waiting.cancel()
+        await lost()
 
     async def _receive(self, message: DeliveredMessage) -> None:
         if self._stopping:
             return
-        task = asyncio.create_task(self._handle(message))
+        if self._continued is None:
+            task = asyncio.create_task(self._handle(message))
+        else:
+            with self._continued(message.header.properties.headers or {}):
+                task = asyncio.create_task(self._handle(message))
         self._taking.add(task)
         task.add_done_callback(self._forget)
 
@@ -111,21 +109,27 @@ class TaskConsumer:
             log.error("a task was left in hand by an error of ours", exc_info=error)
 
     async def _handle(self, message: DeliveredMessage) -> None:
-        async with self._in_hand:
-            async with self._slots:
-                claim = await self._claim(message)
-                self._acknowledge(message)
-                if claim is None:
-                    return
-                current = asyncio.current_task()
-                assert current is not None  # noqa: S101 - for the type checker: this runs in a task
-                self._taking.discard(current)
-                self._running.add(current)
-                said = None if claim.suspect else await self._run.ask(claim)
+        async with self._in_hand, self._slot() as free_slot:
+            claim = await self._claim(message)
+            self._acknowledgements.add(message)
+            if claim is None:
+                return
+            current = asyncio.current_task()
+            assert current is not None  # noqa: S101 - for the type checker: this runs in a task
+            self._taking.discard(current)
+            self._running.add(current)
             if not claim.suspect:
-                await self._run.finish(claim, said)
+                await self._run(claim, free_slot)
                 return
         await self._with_empty_hands(claim)
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[Callable[[], None]]:
+        """A slot, and a way to free it before the context ends."""
+        await self._slots.acquire()
+        with ExitStack() as held:
+            held.callback(self._slots.release)
+            yield held.close
 
     async def _with_empty_hands(self, suspect: Claimed) -> None:
         # It has let go of its own place: two suspects that kept theirs would wait for one another.
@@ -136,35 +140,20 @@ class TaskConsumer:
 
     async def _claim(self, message: DeliveredMessage) -> Claimed | None:
         token = self._new_token()
+        facts: dict[str, object] = {"message_id": message.header.properties.message_id}
         try:
             task, waiter = read_task(message.body), _waiter(message)
+            facts |= {"task_id": task.task_id, "task_type": task.task_type.value}
             # While the database is away nothing is acknowledged: the queue waits in the broker.
             return await until_available(lambda: self._take(task, waiter, token))
         except (Invalid, Conflict) as error:
-            await self._set_aside(message, error)
+            await self._set_aside(message, error, facts)
         return None
 
-    async def _set_aside(self, message: DeliveredMessage, error: GonetsError) -> None:
+    async def _set_aside(self, message: DeliveredMessage, error: GonetsError, facts: dict[str, object]) -> None:
         await until_available(lambda: self._dead_letters.put(message, error))
-        log.warning("message set aside", extra={"category": error.category.value, "reason": error.reason})
-
-    def _acknowledge(self, message: DeliveredMessage) -> None:
-        # What is ready in one turn of the loop travels in one write: a write for each is dear (docs/performance.md).
-        channel: AbstractChannel = message.channel
-        tags = self._acknowledging.setdefault(channel, [])
-        tags.append(message.delivery_tag or 0)
-        if len(tags) == 1:
-            task = asyncio.create_task(self._write_acknowledgements(channel))
-            self._writing.add(task)
-            task.add_done_callback(self._writing.discard)
-
-    async def _write_acknowledgements(self, channel: AbstractChannel) -> None:
-        tags = self._acknowledging.pop(channel)
-        if channel.is_closed:
-            # The broker delivers them again, and their rows say that they were taken.
-            log.debug("acknowledged too late", extra={"delivery_tags": tags})
-            return
-        await write(channel, [Basic.Ack(tag) for tag in tags])
+        what = {"category": error.category.value, "reason": error.reason}
+        log.warning("message set aside", extra=facts | what)
 
 
 def _waiter(message: DeliveredMessage) -> Waiter | None:

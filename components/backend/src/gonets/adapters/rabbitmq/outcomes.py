@@ -1,11 +1,12 @@
 """What becomes of a message: read it, or set it aside where a person can find it and the reason."""
 
 import uuid
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 from aiormq.abc import DeliveredMessage
 from pamqp.commands import Basic
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from gonets.adapters.rabbitmq import topology
 from gonets.adapters.rabbitmq.publisher import PERSISTENT, Outgoing, Publisher
@@ -13,16 +14,24 @@ from gonets.contract import TaskMessage
 from gonets.core.shared.errors import GonetsError, Invalid
 from gonets.core.tasks.model import Task
 
+Model = TypeVar("Model", bound=BaseModel)
+
 REASON_HEADER = "x-gonets-reason"
 CATEGORY_HEADER = "x-gonets-category"
 QUEUE_HEADER = "x-gonets-queue"
 THEIR_HEADERS = "x-gonets-their-headers"
+TIME_HEADER = "x-gonets-time"
 
 
 def read_task(body: bytes) -> Task:
     """The task in a message, whatever its content type says. Raises Invalid, with each field that is wrong."""
+    return read(TaskMessage, body).to_task()
+
+
+def read(model: type[Model], body: bytes) -> Model:
+    """What the body holds. Raises Invalid, with each field that is wrong."""
     try:
-        return TaskMessage.model_validate_json(body).to_task()
+        return model.model_validate_json(body)
     except ValidationError as error:
         lines = [_line(detail["loc"], detail["msg"]) for detail in error.errors(include_input=False, include_url=False)]
         raise Invalid(_field(error), "; ".join(lines)) from error
@@ -45,8 +54,12 @@ class DeadLetters:
     The service does this itself, with a confirm, so that nothing depends on a queue's arguments.
     """
 
-    def __init__(self, publisher: Publisher) -> None:
+    def __init__(
+        self, publisher: Publisher, *, queue: str = topology.TASKS, dead_queue: str = topology.DEAD_TASKS
+    ) -> None:
         self._publisher = publisher
+        self._queue = queue
+        self._dead_queue = dead_queue
 
     async def put(self, message: DeliveredMessage, error: GonetsError) -> None:
         """Returns when the message is in the dead queue; then it may be acknowledged. Raises Unavailable."""
@@ -54,7 +67,9 @@ class DeadLetters:
         ours = {
             REASON_HEADER: error.reason[:2000],
             CATEGORY_HEADER: error.category.value,
-            QUEUE_HEADER: message.routing_key or topology.TASKS,
+            # Not the routing key: an exchange of the integrator's may have any, and this is where a replay goes.
+            QUEUE_HEADER: self._queue,
+            TIME_HEADER: datetime.now(UTC).isoformat(timespec="milliseconds"),
         }
         try:
             await self._put(message, theirs | ours)
@@ -76,4 +91,4 @@ class DeadLetters:
             message_type=old.message_type,
             app_id=old.app_id,
         )
-        await self._publisher.publish(Outgoing(topology.DEAD_TASKS, bytes(message.body), properties))
+        await self._publisher.publish(Outgoing(self._dead_queue, bytes(message.body), properties))

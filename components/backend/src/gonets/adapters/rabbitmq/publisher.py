@@ -17,7 +17,7 @@ from pamqp.header import ContentHeader
 from gonets.adapters.rabbitmq import topology
 from gonets.adapters.rabbitmq.connection import AWAY, being_cancelled, close, connect
 from gonets.adapters.rabbitmq.frames import write
-from gonets.core.shared.batching import Batcher
+from gonets.core.shared.batching import Batcher, Observe, nobody
 from gonets.core.shared.errors import Invalid, Unavailable
 
 log = logging.getLogger(__name__)
@@ -36,33 +36,49 @@ class Outgoing:
     number: int = field(default_factory=itertools.count().__next__)
 
 
+class NotTaken(Unavailable):
+    """The broker is there and did not take this message: its queue is full, or is not to be made."""
+
+
 class Publisher:
     """Persistent, confirmed, on a connection of its own that is opened when it is needed.
 
-    What comes back as unroutable is published again after its queue was declared. `timeout`: seconds for one batch,
-    connecting included; a broker that does not confirm in time (an alarm stops it reading) is Unavailable.
+    What comes back as unroutable is published again after its queue was declared. `timeout`: seconds for one message,
+    connecting included; a broker that does not confirm in time (an alarm stops it reading) is Unavailable. While it is
+    known to be away one batch at a time finds out if it is back, and nobody else waits. `observe` hears the sizes of
+    batches.
     """
 
-    def __init__(self, url: str, *, timeout: float) -> None:
+    def __init__(self, url: str, *, timeout: float, observe: Observe = nobody) -> None:
         self._url = url
         self._timeout = timeout
         self._connection: AbstractConnection | None = None
         self._channel: AbstractChannel | None = None
         self._opening = asyncio.Lock()
         self._writing = asyncio.Lock()
+        self._away: str | None = None
+        self._trying = 0
         # Two messages with one message_id are never in flight together: the broker names what it returns by it alone.
         self._batcher: Batcher[Outgoing, BaseException | None] = Batcher(
             self._flush,
             key=lambda message: message.properties.message_id or message.number,
             shared_errors=(Unavailable,),
+            name="publish",
+            observe=observe,
         )
 
     async def publish(self, message: Outgoing) -> None:
-        """Returns when the broker has taken the message. Raises Unavailable: it was perhaps taken; and Invalid for what
-        AMQP cannot carry: a name or a mark over 255 bytes, headers over one frame."""
-        error = await self._batcher.add(message)
+        """Returns when the broker has taken the message. Raises Unavailable: it was perhaps taken; NotTaken: it was
+        not; and Invalid for what AMQP cannot carry: a name or a mark over 255 bytes, headers over one frame."""
+        if self._away and self._trying:
+            raise Unavailable(self._away)
+        try:
+            async with asyncio.timeout(self._timeout):
+                error = await self._batcher.add(message)
+        except TimeoutError as late:
+            raise Unavailable("the broker is away: it confirmed nothing in time") from late
         if error is not None:
-            raise Unavailable(f"the broker did not take the message: {_words(error)}") from error
+            raise NotTaken(f"the broker did not take the message: {_words(error)}") from error
 
     async def close(self) -> None:
         connection, self._connection, self._channel = self._connection, None, None
@@ -70,6 +86,7 @@ class Publisher:
             await close(connection)
 
     async def _flush(self, messages: Sequence[Outgoing]) -> Sequence[BaseException | None]:
+        self._trying += 1
         try:
             async with asyncio.timeout(self._timeout):
                 outcomes = await self._send(messages)
@@ -83,7 +100,11 @@ class Publisher:
             if being_cancelled():
                 raise
             await self._drop()
-            raise Unavailable(f"the broker is away: {_words(error)}") from error
+            self._away = f"the broker is away: {_words(error)}"
+            raise Unavailable(self._away) from error
+        finally:
+            self._trying -= 1
+        self._away = None
         return outcomes
 
     async def _send(self, messages: Sequence[Outgoing]) -> list[BaseException | None]:

@@ -7,6 +7,7 @@ import uuid
 from datetime import timedelta
 
 from aiormq.abc import AbstractConnection, DeliveredMessage
+from aiormq.exceptions import ChannelLockedResource
 from pydantic import TypeAdapter, ValidationError
 
 from gonets.adapters.rabbitmq.connection import keep_connected
@@ -19,19 +20,28 @@ log = logging.getLogger(__name__)
 _END: TypeAdapter[TaskResult | TaskFailure] = TypeAdapter(TaskResult | TaskFailure)
 
 
+def _new_name() -> str:
+    return f"gonets.replies.{uuid.uuid4()}"
+
+
 class RabbitReplyInbox:
     """Implements ReplyInbox. The queue lives and dies with the connection: replies that nobody can hear any more are
     dropped by the broker, and their tasks' rows keep the end."""
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._queue = f"gonets.replies.{uuid.uuid4()}"
+        self._queue = _new_name()
         self._listening = False
+        self._heard = asyncio.Event()
         self._waiting: dict[str, asyncio.Future[int | Failure]] = {}
         self._link: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
+    async def start(self, patience: float = 0.0) -> None:
+        """Waits at most so many seconds for the broker, so that the first client need not wait in vain."""
         self._link = asyncio.create_task(keep_connected(self._url, "gonets replies", self._listen), name="replies")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self._heard.wait()
 
     async def stop(self) -> None:
         if self._link:
@@ -51,9 +61,15 @@ class RabbitReplyInbox:
 
     async def _listen(self, connection: AbstractConnection) -> None:
         channel = await connection.channel(publisher_confirms=False)
-        await channel.queue_declare(self._queue, exclusive=True)
+        try:
+            await channel.queue_declare(self._queue, exclusive=True)
+        except ChannelLockedResource:
+            # The broker has not noticed yet that our last connection is dead. Replies there are lost, the rows stay.
+            self._queue = _new_name()
+            raise
         await channel.basic_consume(self._queue, self._receive, no_ack=True)
         self._listening = True
+        self._heard.set()
         try:
             await asyncio.wait([connection.closing, channel.closing], return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -1,5 +1,7 @@
 """The queues, by their public names, and how they come to be."""
 
+from typing import Any
+
 from aiormq.abc import AbstractConnection
 from aiormq.exceptions import ChannelNotFoundEntity
 
@@ -8,11 +10,33 @@ DEAD_TASKS = "TaskProcessingQueue.dead"
 RESULTS = "TaskResultDeliveryQueue"
 FAILURES = "TaskFailureDeliveryQueue"
 
-PUBLIC = (TASKS, DEAD_TASKS, RESULTS, FAILURES)
+NOTIFICATION_REQUESTS = "NotificationRequestQueue"
+DEAD_NOTIFICATION_REQUESTS = "NotificationRequestQueue.dead"
+NOTIFICATION_RESULTS = "NotificationResultQueue"
+NOTIFICATION_DISPATCH = "NotificationDispatchQueue"
+NOTIFICATION_URGENT = "NotificationUrgentQueue"
+
+PUBLIC = (
+    TASKS,
+    DEAD_TASKS,
+    RESULTS,
+    FAILURES,
+    NOTIFICATION_REQUESTS,
+    DEAD_NOTIFICATION_REQUESTS,
+    NOTIFICATION_RESULTS,
+)
+
+INTERNAL = (NOTIFICATION_DISPATCH, NOTIFICATION_URGENT)
+"""Nobody else's business: wake-ups, and those that do not stand in line behind bulk work. Quorum queues, for nothing of
+an integrator depends on them."""
+
+TAKEN_FROM = (TASKS,)
+"""The queues that this service consumes: a dead letter came from one of them."""
 
 
 async def ensure(connection: AbstractConnection, *queues: str) -> None:
-    """Makes the public queues that are not there: plain durable, so that an integrator's script may declare them too.
+    """Makes the queues that are not there: public ones plain durable, so that an integrator's script may declare them
+    too.
 
     A queue that exists is left as it is, whatever its arguments: declaring it again with others would be refused (406).
     Each look is made on a channel of its own, because a refused one closes its channel.
@@ -23,5 +47,6 @@ async def ensure(connection: AbstractConnection, *queues: str) -> None:
             await channel.queue_declare(queue, passive=True)
         except ChannelNotFoundEntity:
             channel = await connection.channel()
-            await channel.queue_declare(queue, durable=True)
+            arguments: dict[str, Any] | None = {"x-queue-type": "quorum"} if queue in INTERNAL else None
+            await channel.queue_declare(queue, durable=True, arguments=arguments)
         await channel.close()

@@ -5,16 +5,23 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+from gonets.core.shared.masking import NOTHING, Masking
+from gonets.core.tasks.model import JSON
+
+_NOISY = (
+    *("aiormq", "aio_pika", "uvicorn.access", "httpx", "httpcore", "grpc", "yandex_ai_studio_sdk"),
+    *("opentelemetry", "urllib3", "asyncio", "alembic"),
+)
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
 
-def configure(level: str, *, as_json: bool) -> None:
-    """One handler for the whole process, on standard error."""
+def configure(level: str, *, as_json: bool, masking: Masking = NOTHING) -> None:
+    """One handler for the whole process, on standard error. No secret that `masking` knows gets past it."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if as_json else ReadableFormatter())
+    handler.setFormatter(JsonFormatter(masking) if as_json else ReadableFormatter(masking))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # Their lines repeat, for each request or frame, what ours say of each outcome.
-    for noisy in ("aiormq", "aio_pika", "uvicorn.access", "httpx", "httpcore", "grpc", "asyncio", "alembic"):
+    for noisy in _NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
@@ -29,25 +36,42 @@ def _time(record: logging.LogRecord) -> str:
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: time, level, logger, message, and the facts."""
 
+    def __init__(self, masking: Masking = NOTHING) -> None:
+        super().__init__()
+        self._masking = masking
+
     def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, object] = {
+        line: dict[str, JSON] = {
             "time": _time(record),
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
-            **_facts(record),
+            **{name: _plain(value) for name, value in _facts(record).items()},
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return json.dumps(self._masking.json(line), ensure_ascii=False)
+
+
+def _plain(value: object) -> JSON:
+    """As JSON: what is no JSON by itself as its words, so that nothing is written that was not looked at."""
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, dict):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple | set) else str(value)
 
 
 class ReadableFormatter(logging.Formatter):
     """Time, level and message, then the facts as name=value."""
+
+    def __init__(self, masking: Masking = NOTHING) -> None:
+        super().__init__()
+        self._masking = masking
 
     def format(self, record: logging.LogRecord) -> str:
         facts = "".join(f"  {name}={value}" for name, value in _facts(record).items())
         line = f"{_time(record)[11:23]} {record.levelname:<7} {record.name}: {record.getMessage()}{facts}"
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
-        return line
+        return self._masking.text(line)

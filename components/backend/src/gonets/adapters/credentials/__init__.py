@@ -1,0 +1,1 @@
+"""Passwords as Argon2 hashes, access tokens as signed JSON."""

@@ -1,0 +1,111 @@
+"""What the types of channels that speak HTTP have in common: from a call to an outcome, and words without secrets."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+from urllib.parse import quote
+
+from pydantic import AfterValidator
+from yarl import URL
+
+from gonets.adapters.providers.configuration import Configuration, Configured, Text
+from gonets.adapters.providers.transport import Answer, CallError, HttpTransport
+from gonets.core.channels.model import Channel, Refusal, Refused, Send, SendOutcome, Step, Unknown
+from gonets.core.shared.errors import Category, InvalidFields
+from gonets.core.shared.json import JSON
+
+_LONGEST_WORDS = 200
+_SHORTEST_SECRET = 4  # a shorter one would be found inside of harmless words
+
+M = TypeVar("M", bound=Configuration)
+
+
+def _url(value: str) -> str:
+    try:
+        url = URL(value)
+    except ValueError:
+        raise ValueError("must be an address that begins with https:// or http://") from None
+    if url.scheme not in {"http", "https"} or not url.host or " " in value or url.port == 0:
+        raise ValueError("must be an address that begins with https:// or http://, and name a host")
+    if url.user is not None or url.password is not None:
+        raise ValueError("must hold no user and password")
+    return value
+
+
+Url = Annotated[Text, AfterValidator(_url)]
+"""The whole address of something that a user typed."""
+
+
+class HttpKind(Configured[M], ABC):
+    """The common half of a ChannelKind. The other half writes the request and reads the answer."""
+
+    def __init__(self, model: type[M], transport: HttpTransport) -> None:
+        super().__init__(model)
+        self._transport = transport
+
+    async def send(self, channel: Channel, send: Send) -> SendOutcome:
+        try:
+            configuration = self.read(channel.configuration)
+        except InvalidFields as error:  # older rules let it pass
+            return Refused(Refusal.CONFIGURATION, error.reason, hint="change the channel", step=Step.DESTINATION)
+        return await self._send(configuration, send)
+
+    @abstractmethod
+    async def _send(self, configuration: M, send: Send) -> SendOutcome: ...
+
+    async def _call(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        *,
+        timeout: float,
+        address: str,
+    ) -> Answer | Refused | Unknown:
+        """`address`: who is to check what if it is wrong."""
+        try:
+            return await self._transport.request(method, url, headers, body, timeout=timeout)
+        except CallError as error:
+            step = Step.TLS if error.tls else Step.CONNECT
+            match error.category:
+                case Category.UNAVAILABLE:
+                    return Refused(Refusal.TEMPORARY, error.reason, hint=error.hint, step=step)
+                case Category.MISCONFIGURED:
+                    hint = f"{error.hint}: {address}" if error.hint else address
+                    return Refused(Refusal.CONFIGURATION, error.reason, hint=hint, step=step)
+                case _:
+                    return Unknown(error.reason)
+
+
+def words(text: object, *secrets: str | None) -> str:
+    """What a provider said, in one line and shortened, secrets out."""
+    said = " ".join(str(text).split())
+    for secret in secrets:
+        if secret and len(secret) >= _SHORTEST_SECRET:
+            for form in (secret, quote(secret, safe="")):
+                said = said.replace(form, "•••")
+    said = "".join(character for character in said if character.isprintable())
+    return said if len(said) <= _LONGEST_WORDS else f"{said[:_LONGEST_WORDS]}…"
+
+
+def body_words(answer: Answer, *secrets: str | None) -> str:
+    return words(answer.body[: 4 * _LONGEST_WORDS].decode(errors="replace"), *secrets)
+
+
+def json_object(answer: Answer) -> Mapping[str, Any]:
+    """The answer's JSON object; an empty one where it is none."""
+    try:
+        value = answer.json()
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def with_words(reason: str, said: str) -> str:
+    return f"{reason}: {said}" if said else reason
+
+
+def text_of(value: JSON) -> str:
+    """A JSON value where a text is wanted: texts as they are, null as nothing."""
+    return value if isinstance(value, str) else "" if value is None else str(value)

@@ -1,0 +1,120 @@
+"""Notifications by queue: requests come in, wake-ups go round inside, ends go out."""
+
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+
+from aiormq.abc import DeliveredMessage
+from pamqp.commands import Basic
+
+from gonets.adapters.rabbitmq import topology
+from gonets.adapters.rabbitmq.outcomes import DeadLetters, read
+from gonets.adapters.rabbitmq.publisher import PERSISTENT, Outgoing, Publisher
+from gonets.contract import NotificationMessage, NotificationResult, NotificationWake
+from gonets.core.notifications.model import NewNotification, Notification, Taken
+from gonets.core.shared.errors import Category, GonetsError, Invalid, Unauthenticated, Unavailable
+from gonets.core.shared.patience import until_available
+
+log = logging.getLogger(__name__)
+
+KEY_HEADER = "x-api-key"
+
+Owner = Callable[[str | None], Awaitable[int]]
+"""Whose request it is, by the API key that came with it, None where none came. Raises Unauthenticated, Forbidden where
+the key may not send, and Unavailable."""
+
+Acknowledge = Callable[[], None]
+
+
+class RabbitNotificationNews:
+    """Implements NotificationNews. `queue`: where wake-ups go."""
+
+    def __init__(self, publisher: Publisher, queue: str = topology.NOTIFICATION_DISPATCH) -> None:
+        self._publisher = publisher
+        self._queue = queue
+
+    async def wake(self, notification_id: int) -> None:
+        body = NotificationWake(notificationId=notification_id).model_dump_json(by_alias=True).encode()
+        properties = _properties(f"notification-{notification_id}")
+        await self._publisher.publish(Outgoing(self._queue, body, properties))
+
+    async def end(self, notification: Notification) -> None:
+        body = NotificationResult.of(notification).model_dump_json(by_alias=True).encode()
+        properties = _properties(f"notification-{notification.id}-{notification.status.value}")
+        await self._publisher.publish(Outgoing(topology.NOTIFICATION_RESULTS, body, properties))
+
+
+def _properties(message_id: str) -> Basic.Properties:
+    return Basic.Properties(content_type="application/json", delivery_mode=PERSISTENT, message_id=message_id)
+
+
+class TakeRequest:
+    """Handles a message of `NotificationRequestQueue`: taken, or set aside with a reason."""
+
+    def __init__(
+        self, submit: Callable[[NewNotification], Awaitable[Taken]], owner: Owner, dead_letters: DeadLetters
+    ) -> None:
+        self._submit = submit
+        self._owner = owner
+        self._dead_letters = dead_letters
+
+    async def __call__(self, message: DeliveredMessage, acknowledge: Acknowledge) -> None:
+        try:
+            request = read(NotificationMessage, message.body)
+            key = _api_key(message.header.properties.headers or {})
+            owner_id = await until_available(lambda: self._owner(key))
+            new = request.to_new(owner_id, request.idempotency_key or _key(message, request))
+            # While the database is away nothing is acknowledged: the queue waits in the broker.
+            await until_available(lambda: self._submit(new))
+        except GonetsError as error:
+            if isinstance(error, Unavailable):
+                raise
+            await until_available(partial(self._dead_letters.put, message, error))
+            facts = {"message_id": message.header.properties.message_id, "category": error.category.value}
+            log.warning("notification set aside", extra=facts | {"reason": error.reason})
+        acknowledge()
+
+
+def _key(message: DeliveredMessage, request: NotificationMessage) -> str:
+    """A message that comes again, after its acknowledgement was lost, is known by its message_id and its content."""
+    message_id = message.header.properties.message_id
+    return f"message {message_id[:100]} {request.digest}" if message_id else f"delivery {uuid.uuid4()}"
+
+
+def _api_key(headers: Mapping[str, object]) -> str | None:
+    value = next((value for name, value in headers.items() if name.lower() == KEY_HEADER), None)
+    if isinstance(value, bytes | bytearray):
+        value = bytes(value).decode(errors="replace")
+    if value is not None and not isinstance(value, str):
+        raise Unauthenticated(f"the header {KEY_HEADER} must be a text")
+    return value
+
+
+Claim = Callable[[int, int], Awaitable[Notification | None]]
+
+
+class TakeWake:
+    """Handles a wake-up: the row is claimed, the message forgotten, the work done."""
+
+    def __init__(
+        self, claim: Claim, run: Callable[[Notification], Awaitable[None]], new_stamp: Callable[[], int]
+    ) -> None:
+        self._claim = claim
+        self._run = run
+        self._new_stamp = new_stamp
+
+    async def __call__(self, message: DeliveredMessage, acknowledge: Acknowledge) -> None:
+        stamp = self._new_stamp()
+        try:
+            wake = read(NotificationWake, message.body)
+        except Invalid as error:
+            log.error(  # noqa: TRY400 - what came is the news, not our stack
+                "no wake-up of ours", extra={"reason": error.reason, "category": Category.INVALID.value}
+            )
+            acknowledge()
+            return
+        claimed = await until_available(lambda: self._claim(wake.notification_id, stamp))
+        acknowledge()
+        if claimed is not None:
+            await self._run(claimed)
