@@ -1,17 +1,45 @@
 """The REST door, put together."""
 
-from dependency_injector.providers import Dict, List, Singleton
+from dependency_injector.providers import Dict, List, Object, Singleton
 
+from gonets.adapters.http import api_keys as api_key_routes
+from gonets.adapters.http import auth as auth_routes
+from gonets.adapters.http import callbacks as callback_routes
+from gonets.adapters.http import channels as channel_routes
+from gonets.adapters.http import chat_links as chat_link_routes
+from gonets.adapters.http import contacts as contact_routes
+from gonets.adapters.http import failed as failed_routes
 from gonets.adapters.http import health
+from gonets.adapters.http import notifications as notification_routes
 from gonets.adapters.http import tasks as task_routes
+from gonets.adapters.http import users as user_routes
 from gonets.adapters.http.app import create_app
+from gonets.adapters.http.security import Security
+from gonets.adapters.phones import PhoneNumbers
+from gonets.adapters.postgres.contacts import PostgresContacts
+from gonets.adapters.postgres.failed import PostgresFailedTasks
+from gonets.adapters.postgres.notifications import PostgresNotifications
 from gonets.adapters.postgres.pool import Pool
+from gonets.adapters.postgres.providers import PostgresCircuits
 from gonets.adapters.postgres.queries import PostgresTaskQueries, create_engine
 from gonets.adapters.postgres.tasks import PostgresTaskIntake
-from gonets.adapters.rabbitmq.announcements import RabbitAnnouncements
+from gonets.adapters.rabbitmq import topology
+from gonets.adapters.rabbitmq.dead_letters import RabbitDeadLetters
 from gonets.adapters.rabbitmq.publisher import Publisher
+from gonets.adapters.rabbitmq.queues import RabbitQueues
 from gonets.adapters.rabbitmq.replies import RabbitReplyInbox
+from gonets.adapters.telemetry.metered import MeteredIntake
+from gonets.adapters.telemetry.metrics import BatchMetrics, DoorMetrics, HttpMetrics, create_registry
+from gonets.adapters.telemetry.notifications import NotificationMetrics
+from gonets.bootstrap import channels, watching
+from gonets.bootstrap import notifications as notifying
+from gonets.bootstrap.identity import AuditOf, identity
 from gonets.bootstrap.shared import Shared
+from gonets.core.channels.use_cases import ManageChannels
+from gonets.core.contacts.use_cases import ManageContacts
+from gonets.core.identity.model import Scope
+from gonets.core.notifications.use_cases import NoteReceipt
+from gonets.core.tasks.failed import HandleDeadLetters, HandleFailedTasks
 from gonets.core.tasks.use_cases import ReadTasks, SubmitTask
 
 
@@ -21,16 +49,97 @@ class ApiContainer(Shared):
     config = Shared.settings.provided.api
     pool = Singleton(Pool, Shared.database.dsn, size=config.database_connections, timeout=config.database_timeout)
     engine = Singleton(create_engine, Shared.database.dsn, timeout=config.database_timeout)
-    publisher = Singleton(Publisher, Shared.rabbit.url, timeout=0.9)
+    registry = Singleton(create_registry, "api")
+    batches = Singleton(BatchMetrics, registry)
+    tracing = Singleton(watching.tracing, Shared.settings, "api")
+    publisher = Singleton(Publisher, Shared.rabbit.url, timeout=0.7, observe=batches)
+    queues = Singleton(RabbitQueues, Shared.rabbit.url, timeout=0.9)
     inbox = Singleton(RabbitReplyInbox, Shared.rabbit.url)
 
-    submit = Singleton(
-        SubmitTask, Singleton(PostgresTaskIntake, pool), Singleton(RabbitAnnouncements, publisher), inbox
+    intake = Singleton(
+        MeteredIntake,
+        Singleton(PostgresTaskIntake, pool, batches, timeout=config.database_timeout),
+        Singleton(DoorMetrics, registry),
     )
-    read = Singleton(ReadTasks, Singleton(PostgresTaskQueries, engine))
+    submit = Singleton(SubmitTask, intake, Singleton(watching.announcements, publisher, tracing), inbox)
+    read = Singleton(ReadTasks, Singleton(PostgresTaskQueries, engine, patience=config.database_timeout))
+    # Of its own: an operator's "all" takes longer than a client's task may.
+    operator_pool = Singleton(Pool, Shared.database.dsn, size=2, timeout=5.0, answers_in=config.database_timeout)
+    failed = Singleton(HandleFailedTasks, Singleton(PostgresFailedTasks, operator_pool))
+    dead_letters = Singleton(HandleDeadLetters, Singleton(RabbitDeadLetters, Shared.rabbit.url, publisher))
+    people = Singleton(identity, pool, Shared.settings.provided.identity)
+    security = Singleton(Security, people.provided.authenticate, tasks_open=Shared.settings.provided.tasks_open)
+    phone = Singleton(PhoneNumbers, Shared.settings.provided.contacts.phone_region)
+    contacts = Singleton(
+        ManageContacts,
+        Singleton(PostgresContacts, pool),
+        phone,
+        Singleton(AuditOf, people.provided.audit, "contact"),
+    )
+    notification_metrics = Singleton(NotificationMetrics, registry)
+    # A session with an SMS centre, once a test has opened it, is brought the receipts of the workers' messages, too.
+    note_receipt = Singleton(
+        NoteReceipt,
+        Singleton(PostgresNotifications, pool, observe=batches),
+        notification_metrics,
+        Object(notifying.now),
+    )
+    senders = Singleton(channels.Senders, Shared.settings, note_receipt.provided.by_provider_id)
+    channel_store = Singleton(channels.store, pool, senders.provided.kinds, Shared.settings)
+    manage_channels = Singleton(
+        ManageChannels, channel_store, senders.provided.kinds, Singleton(AuditOf, people.provided.audit, "channel")
+    )
+    usable_channels = Singleton(channels.use, channel_store, senders.provided.kinds, Shared.settings)
+    notifications = Singleton(
+        notifying.doors,
+        pool,
+        publisher,
+        usable_channels,
+        senders.provided.kinds,
+        phone,
+        Shared.settings.provided.notifications,
+        batches,
+        notification_metrics,
+        config.database_timeout,
+    )
     app = Singleton(
         create_app,
-        routers=List(Singleton(task_routes.router, submit, read, config.wait)),
-        health=Singleton(health.router, Dict(database=pool.provided.check, broker=inbox.provided.check)),
-        documentation=Shared.settings.provided.is_development,
+        routers=List(
+            Singleton(task_routes.router, submit, read, config.wait, security.provided.tasks.call()),
+            Singleton(failed_routes.router, failed, dead_letters, security.provided.tasks.call()),
+            Singleton(auth_routes.router, people.provided.sign_in, people.provided.own, security),
+            Singleton(api_key_routes.router, people.provided.keys, security),
+            Singleton(user_routes.router, people.provided.users, people.provided.read_audit, security),
+            Singleton(contact_routes.router, contacts, security.provided.principal.call(Scope.CONTACTS)),
+            Singleton(
+                chat_link_routes.router,
+                Singleton(channels.link_chat, pool, usable_channels, senders.provided.bots),
+                security.provided.principal.call(Scope.CONTACTS),
+            ),
+            Singleton(
+                channel_routes.router,
+                manage_channels,
+                Singleton(channels.try_channel, manage_channels, pool, phone, Shared.settings),
+                security.provided.principal.call(Scope.CHANNELS),
+            ),
+            Singleton(
+                notification_routes.router,
+                notifications.provided.submit,
+                notifications.provided.read,
+                notifications.provided.steer,
+                security.provided.principal.call(Scope.NOTIFICATIONS),
+            ),
+            Singleton(callback_routes.router, notifications.provided.callback),
+        ),
+        health=Singleton(
+            health.router,
+            needed=Dict(database=pool.provided.check),
+            wanted=Dict(
+                broker=inbox.provided.check,
+                queues=Singleton(health.consumed, queues, topology.TASKS),
+                providers=Singleton(health.closed, Singleton(PostgresCircuits, pool)),
+            ),
+        ),
+        documentation=Shared.settings.provided.docs_open,
     )
+    served = Singleton(watching.app, app, registry, Singleton(HttpMetrics, registry), tracing)

@@ -4,12 +4,22 @@ import time
 
 from dependency_injector.providers import Singleton
 
+from gonets.adapters.postgres.counts import PostgresTaskCounts
 from gonets.adapters.postgres.leader import PostgresLeader
+from gonets.adapters.postgres.notifications import PostgresNotificationWakes
 from gonets.adapters.postgres.pool import Pool
+from gonets.adapters.postgres.providers import PostgresCircuits
 from gonets.adapters.postgres.wakes import PostgresTaskWakes
 from gonets.adapters.rabbitmq.announcements import RabbitAnnouncements
+from gonets.adapters.rabbitmq.notifications import RabbitNotificationNews
 from gonets.adapters.rabbitmq.publisher import Publisher
+from gonets.adapters.rabbitmq.queues import RabbitQueues
+from gonets.adapters.telemetry.metered import MeteredWakes
+from gonets.adapters.telemetry.metrics import BatchMetrics, WakeMetrics, create_registry
+from gonets.adapters.telemetry.watch import Watcher
+from gonets.bootstrap import channels
 from gonets.bootstrap.shared import Shared
+from gonets.core.notifications.use_cases import WakeNotifications
 from gonets.core.tasks.liveness import Watch
 from gonets.core.tasks.use_cases import WakeTasks
 
@@ -18,13 +28,27 @@ class SchedulerContainer(Shared):
     """The process that wakes what is due."""
 
     config = Shared.settings.provided.scheduler
+    registry = Singleton(create_registry, "scheduler")
     pool = Singleton(Pool, Shared.database.dsn, size=2, timeout=5.0)
     leader = Singleton(PostgresLeader, Shared.database.dsn)
-    publisher = Singleton(Publisher, Shared.rabbit.url, timeout=5.0)
+    publisher = Singleton(Publisher, Shared.rabbit.url, timeout=5.0, observe=Singleton(BatchMetrics, registry))
     wake = Singleton(
         WakeTasks,
-        Singleton(PostgresTaskWakes, pool),
+        Singleton(MeteredWakes, Singleton(PostgresTaskWakes, pool), Singleton(WakeMetrics, registry)),
         Singleton(RabbitAnnouncements, publisher),
         Singleton(Watch, silence=config.dead_after, gap=3.0),
         time.monotonic,
+    )
+    notification_wakes = Singleton(PostgresNotificationWakes, pool)
+    wake_notifications = Singleton(WakeNotifications, notification_wakes, Singleton(RabbitNotificationNews, publisher))
+    senders = Singleton(channels.Senders, Shared.settings)
+    follow_starts = Singleton(channels.follow_starts, pool, senders, Shared.settings)
+    watching_pool = Singleton(Pool, Shared.database.dsn, size=1, timeout=30.0)
+    queues = Singleton(RabbitQueues, Shared.rabbit.url, timeout=5.0)
+    watcher = Singleton(
+        Watcher,
+        Singleton(PostgresTaskCounts, watching_pool),
+        Singleton(PostgresCircuits, watching_pool),
+        queues,
+        registry,
     )

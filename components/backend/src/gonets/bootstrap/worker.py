@@ -6,23 +6,32 @@ To add a provider: write its module beside the others, and put it into `task_pro
 import random
 from datetime import timedelta
 
-from dependency_injector.providers import Dict, Factory, List, Singleton
+from dependency_injector.providers import Dict, Factory, List, Object, Singleton
 
+from gonets.adapters.phones import PhoneNumbers
 from gonets.adapters.postgres.lifeline import PostgresLifeline
+from gonets.adapters.postgres.notifications import PostgresNotifications
 from gonets.adapters.postgres.pool import Pool
 from gonets.adapters.postgres.providers import PostgresBudget, PostgresCircuits
 from gonets.adapters.postgres.tasks import PostgresTasks, new_token
 from gonets.adapters.providers.dadata import Dadata
 from gonets.adapters.providers.transport import HttpTransport
 from gonets.adapters.providers.yandexgpt import YandexGPT
-from gonets.adapters.rabbitmq.announcements import RabbitAnnouncements
 from gonets.adapters.rabbitmq.consumer import TaskConsumer
 from gonets.adapters.rabbitmq.outcomes import DeadLetters
 from gonets.adapters.rabbitmq.publisher import Publisher
+from gonets.adapters.telemetry.metered import MeteredCircuits, MeteredClaims, MeteredOutcomes
+from gonets.adapters.telemetry.metrics import BatchMetrics, DoorMetrics, ProviderMetrics, TaskMetrics, create_registry
+from gonets.adapters.telemetry.notifications import NotificationMetrics
+from gonets.bootstrap import channels, watching
+from gonets.bootstrap import notifications as notifying
+from gonets.bootstrap.identity import identity
 from gonets.bootstrap.shared import Shared
+from gonets.core.notifications.use_cases import NoteReceipt
 from gonets.core.tasks.circuit import CircuitPolicy
 from gonets.core.tasks.gate import Gate, Gates
 from gonets.core.tasks.model import TaskType
+from gonets.core.tasks.ports import Circuits
 from gonets.core.tasks.retry import RetryPolicy
 from gonets.core.tasks.use_cases import RunAlone, RunTask, TakeTask, TellTask
 from gonets.settings import Dadata as DadataSettings
@@ -55,7 +64,7 @@ def _gate(
     limits: DadataSettings | YandexGPTSettings,
     pool: Pool,
     lifeline: PostgresLifeline,
-    circuits: PostgresCircuits,
+    circuits: Circuits,
     policy: CircuitPolicy,
     concurrency: int,
 ) -> Gate:
@@ -78,12 +87,22 @@ class WorkerContainer(Shared):
     dadata = Shared.settings.provided.dadata
     gpt = Shared.settings.provided.yandexgpt
 
+    registry = Singleton(create_registry, "worker")
+    batches = Singleton(BatchMetrics, registry)
+    provider_metrics = Singleton(ProviderMetrics, registry)
+    task_metrics = Singleton(TaskMetrics, registry)
+    tracing = Singleton(watching.tracing, Shared.settings, "worker")
+
     pool = Singleton(Pool, Shared.database.dsn, size=config.database_connections, timeout=config.database_timeout)
-    lazy_pool = Singleton(Pool, Shared.database.dsn, size=2, timeout=config.database_timeout, lazy_commit=True)
+    lazy_pool = Singleton(
+        Pool, Shared.database.dsn, size=2, timeout=config.database_timeout, lazy_commit=True, beside=pool
+    )
     lifeline = Singleton(PostgresLifeline, pool)
-    tasks = Singleton(PostgresTasks, pool, lazy_pool, lifeline)
-    publisher = Singleton(Publisher, Shared.rabbit.url, timeout=5.0)
-    announcements = Singleton(RabbitAnnouncements, publisher)
+    tasks = Singleton(PostgresTasks, pool, lazy_pool, lifeline, batches)
+    claims = Singleton(MeteredClaims, tasks, Singleton(DoorMetrics, registry))
+    outcomes = Singleton(MeteredOutcomes, tasks, task_metrics)
+    publisher = Singleton(Publisher, Shared.rabbit.url, timeout=5.0, observe=batches)
+    announcements = Singleton(watching.announcements, publisher, tracing)
 
     transport = Singleton(HttpTransport, timeout=dadata.timeout)
     phone = Singleton(
@@ -115,8 +134,22 @@ class WorkerContainer(Shared):
         max_tokens=gpt.max_tokens,
         timeout=gpt.timeout,
     )
-    task_providers = Dict({TaskType.PHONE: phone, TaskType.EMAIL: email, TaskType.GPT: yandexgpt})
-    circuits = Singleton(PostgresCircuits, pool)
+    dadata_masking = Singleton(watching.masking, dadata.secrets)
+    gpt_masking = Singleton(watching.masking, gpt.secrets)
+    task_providers = Dict(
+        {
+            TaskType.PHONE: Singleton(
+                watching.provider, phone, "dadata", TaskType.PHONE, provider_metrics, dadata_masking, tracing
+            ),
+            TaskType.EMAIL: Singleton(
+                watching.provider, email, "dadata", TaskType.EMAIL, provider_metrics, dadata_masking, tracing
+            ),
+            TaskType.GPT: Singleton(
+                watching.provider, yandexgpt, "yandexgpt", TaskType.GPT, provider_metrics, gpt_masking, tracing
+            ),
+        }
+    )
+    circuits = Singleton(MeteredCircuits, Singleton(PostgresCircuits, pool), provider_metrics)
     circuit_policy = Singleton(_circuit_policy, Shared.settings)
     dadata_gate = Singleton(_gate, "dadata", dadata, pool, lifeline, circuits, circuit_policy, config.concurrency)
     yandexgpt_gate = Singleton(_gate, "yandexgpt", gpt, pool, lifeline, circuits, circuit_policy, config.concurrency)
@@ -130,16 +163,51 @@ class WorkerContainer(Shared):
         }
     )
 
-    tell = Singleton(TellTask, announcements, tasks)
-    take = Singleton(TakeTask, tasks, announcements, tell)
-    run = Singleton(RunTask, task_providers, task_gates, lifeline, tasks, tell, policies, random=random.random)
+    people = Singleton(identity, pool, Shared.settings.provided.identity)
+    notification_store = Singleton(PostgresNotifications, pool, lazy_pool, lifeline, batches)
+    notification_metrics = Singleton(NotificationMetrics, registry)
+    note_receipt = Singleton(NoteReceipt, notification_store, notification_metrics, Object(notifying.now))
+    senders = Singleton(channels.Senders, Shared.settings, note_receipt.provided.by_provider_id)
+    ways = Singleton(
+        channels.use,
+        Singleton(channels.store, pool, senders.provided.kinds, Shared.settings),
+        senders.provided.kinds,
+        Shared.settings,
+    )
+    notifications = Singleton(
+        notifying.work,
+        Shared.settings,
+        pool,
+        notification_store,
+        lifeline,
+        Singleton(notifying.turns, pool, lifeline, Shared.settings),
+        publisher,
+        ways,
+        senders.provided.kinds,
+        senders.provided.smpp,
+        Singleton(PhoneNumbers, Shared.settings.provided.contacts.phone_region),
+        people.provided.authenticate,
+        note_receipt,
+        batches,
+        notification_metrics,
+    )
+
+    tell = Singleton(TellTask, announcements, outcomes)
+    take = Singleton(TakeTask, claims, announcements, tell)
+    run = Singleton(
+        watching.run,
+        Singleton(RunTask, task_providers, task_gates, lifeline, outcomes, tell, policies, random=random.random),
+        task_metrics,
+        tracing,
+    )
     consumer = Singleton(
         TaskConsumer,
         Shared.rabbit.url,
         take,
         run,
-        Singleton(RunAlone, tasks, run),
+        Singleton(RunAlone, outcomes, run),
         Singleton(DeadLetters, publisher),
         concurrency=config.concurrency,
         new_token=new_token,
+        continued=Singleton(watching.continued, tracing),
     )

@@ -18,15 +18,18 @@ def main() -> None:
 
     async def serve(stop: asyncio.Event) -> None:
         pool, inbox, publisher, engine = container.pool(), container.inbox(), container.publisher(), container.engine()
+        operator_pool = container.operator_pool()
         await pool.open()
-        await inbox.start()
+        await operator_pool.open()
+        await inbox.start(patience=2.0)
         server = uvicorn.Server(
             uvicorn.Config(
-                container.app(),
+                container.served(),
                 log_config=None,
                 access_log=False,
                 timeout_graceful_shutdown=15,
                 lifespan="off",
+                forwarded_allow_ips=settings.api.trusted_proxies,
             )
         )
         server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
@@ -38,8 +41,13 @@ def main() -> None:
         await serving
         await inbox.stop()
         await publisher.close()
+        await container.queues().close()
+        await container.senders().close()
         await engine.dispose()
+        await operator_pool.close()
         await pool.close()
+        if tracing := container.tracing():
+            await asyncio.to_thread(tracing.close)
 
     run(serve)
 

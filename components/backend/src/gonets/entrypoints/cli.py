@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 from gonets.core.shared.errors import Unavailable
+from gonets.entrypoints import failed, secrets, user
 from gonets.entrypoints.process import configured
 
 
@@ -65,12 +66,20 @@ COMMANDS: Mapping[str, tuple[str, Callable[[], None]]] = {
 
 
 def main() -> None:
-    """Each process imports only what it needs: the worker no web framework, the API no provider's SDK."""
+    """Each process imports only its own part, the API no provider's SDK. FastAPI comes with dependency-injector, which
+    looks for it wherever it is installed: 7 MB that a worker does not use."""
     parser = argparse.ArgumentParser(prog="gonets", description="An integration and notification service on RabbitMQ")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (summary, _) in COMMANDS.items():
         commands.add_parser(name, help=summary, description=summary)
-    COMMANDS[parser.parse_args().command][1]()
+    with_actions = {"failed": failed, "secrets": secrets, "user": user}
+    for command in with_actions.values():
+        command.add_to(commands)
+    arguments = parser.parse_args()
+    if arguments.command in with_actions:
+        with_actions[arguments.command].main(arguments)
+    else:
+        COMMANDS[arguments.command][1]()
 
 
 if __name__ == "__main__":

@@ -38,6 +38,24 @@ async def _tables(settings: Settings) -> str:
     return f"tasks: {tasks}; results: {results}"
 
 
+async def _secrets(settings: Settings) -> str:
+    """Whether the key of every secret is there. Nothing is decrypted."""
+    connection = await asyncpg.connect(settings.database.dsn, timeout=3)
+    try:
+        counts = await connection.fetch(
+            "SELECT split_part(secrets, '.', 1) AS key, count(*) AS count FROM channel"
+            " WHERE secrets IS NOT NULL GROUP BY 1 ORDER BY 1"
+        )
+    except asyncpg.UndefinedTableError as error:
+        raise RuntimeError("the tables are not there: run gonets migrate") from error
+    finally:
+        await connection.close()
+    missing = [row["key"] for row in counts if row["key"] not in settings.secret_keys.by_name]
+    if missing:
+        raise RuntimeError(f"SECRETS_KEYS: {', '.join(missing)} is not there, and what it encrypted cannot be read")
+    return "; ".join(f"{row['count']} channels under {row['key']}" for row in counts) or "none"
+
+
 async def _broker(settings: Settings) -> str:
     connection = await connect(settings.rabbit.url, "gonets doctor", timeout=3)
     try:
@@ -61,7 +79,8 @@ async def _queues(settings: Settings) -> str:
         await close(connection)
     if not depths[topology.TASKS].consumer_count:
         raise RuntimeError(f"{topology.TASKS} has no consumer: start gonets worker")
-    return ", ".join(f"{name} {depth.message_count}" for name, depth in depths.items())
+    waiting = [f"{name} {depth.message_count}" for name, depth in depths.items() if depth.message_count]
+    return f"{len(depths)} queues; messages: {', '.join(waiting) or 'none'}"
 
 
 async def _api(settings: Settings) -> str:
@@ -89,6 +108,7 @@ async def _connect(host: str, port: int) -> None:
 _EXAMINATIONS: dict[str, Examination] = {
     "database": _database,
     "tables": _tables,
+    "secrets": _secrets,
     "broker": _broker,
     "queues": _queues,
     "api": _api,

@@ -12,7 +12,8 @@ import uvloop
 from gonets import settings
 from gonets.adapters.telemetry import logs
 from gonets.core.shared.errors import Unavailable
-from gonets.settings import Environment, Settings
+from gonets.core.shared.masking import Masking
+from gonets.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ def configured() -> Settings:
         loaded = settings.load()
     except settings.SettingsError as error:
         sys.exit(str(error))
-    logs.configure(loaded.log_level, as_json=loaded.environment is Environment.PRODUCTION)
+    logs.configure(loaded.log_level, as_json=loaded.logs_as_json, masking=Masking(loaded.secrets))
     return loaded
 
 

@@ -1,10 +1,13 @@
-"""gonets worker: takes tasks from the queue and asks the providers."""
+"""gonets worker: takes tasks and notifications from their queues, asks the providers and sends."""
 
 import asyncio
 import gc
 
+from gonets.adapters.telemetry import metrics
 from gonets.bootstrap.worker import WorkerContainer
 from gonets.entrypoints.process import configured, every, run
+
+_LISTEN_EVERY = 60.0  # seconds
 
 
 def main() -> None:
@@ -13,21 +16,44 @@ def main() -> None:
     container = WorkerContainer()
 
     async def work(stop: asyncio.Event) -> None:
+        end_metrics = metrics.serve(container.registry(), settings.metrics.host, settings.metrics.port)
         pools = [container.pool(), container.lazy_pool()]
         lifeline, consumer, publisher = container.lifeline(), container.consumer(), container.publisher()
+        notifications = container.notifications()
         for pool in pools:
             await pool.open()
         await lifeline.start()
         await consumer.start()
+        for receiver in notifications.receivers:
+            await receiver.start()
         # What is there now stays: the collector need not look at it again, nor stop the loop for every 700 new objects.
         gc.freeze()
         gc.set_threshold(20_000)
-        await every(1.0, container.gates().refresh, stop)
-        await consumer.stop(settings.worker.graceful_timeout)
+
+        async def refresh() -> None:
+            await container.gates().refresh()
+            await notifications.turns.refresh()
+
+        async def listen() -> None:
+            await notifications.listen()
+
+        # Beside the rest: a centre that does not answer holds nothing up, neither now nor at the end.
+        listening = asyncio.create_task(every(_LISTEN_EVERY, listen, stop))
+        await every(1.0, refresh, stop)
+        listening.cancel()
+        await asyncio.gather(
+            asyncio.wait([listening]),
+            consumer.stop(settings.worker.graceful_timeout),
+            *(receiver.stop(settings.worker.graceful_timeout) for receiver in notifications.receivers),
+        )
         await lifeline.stop()
         await publisher.close()
         await container.transport().close()
+        await container.senders().close()
         for pool in pools:
             await pool.close()
+        if tracing := container.tracing():
+            await asyncio.to_thread(tracing.close)
+        end_metrics()
 
     run(work)
