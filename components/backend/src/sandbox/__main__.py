@@ -46,6 +46,7 @@ def main() -> int:
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.getLogger("mail.log").setLevel(logging.ERROR)  # aiosmtpd's: the journal says it better
     try:
         uvloop.run(run())
     except SettingError as error:

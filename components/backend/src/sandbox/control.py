@@ -1,4 +1,4 @@
-"""The control API under /control: faults, switches, the journal, reset."""
+"""The control API under /control: faults, switches, the journal, the inbox, reset."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -7,10 +7,11 @@ from typing import Any
 from aiohttp import web
 from pydantic import ValidationError
 
-from sandbox.faults import GRPC_TO_HTTP, Fault
+from sandbox.faults import GRPC_TO_HTTP, SMPP_STATUSES, Fault
 from sandbox.provider import Desk, Provider, to_json
 
 FILTERS = ("provider", "operation", "input", "outcome")
+INBOX_FILTERS = ("provider", "to")
 
 
 class InvalidError(Exception):
@@ -40,6 +41,8 @@ class Control:
             web.get("/control/journal", _json(self._journal)),
             web.get("/control/journal/count", _json(self._count)),
             web.delete("/control/journal", _json(self._clear_journal)),
+            web.get("/control/inbox", _json(self._inbox)),
+            web.delete("/control/inbox", _json(self._clear_inbox)),
             web.post("/control/reset", _json(self._reset)),
         )
 
@@ -51,6 +54,8 @@ class Control:
         fault = _validated(Fault.model_validate, body)
         if fault.kind in GRPC_TO_HTTP and not provider.speaks_grpc:
             raise InvalidError(("kind", f"{provider.name} does not speak gRPC"))
+        if fault.kind in SMPP_STATUSES and not provider.speaks_smpp:
+            raise InvalidError(("kind", f"{provider.name} does not speak SMPP"))
         if fault.operation not in (None, *provider.operations):
             raise InvalidError(("operation", f"{fault.operation!r} is none of {', '.join(provider.operations)}"))
         return self._desk.faults.set(provider.name, fault).describe()
@@ -78,9 +83,18 @@ class Control:
         self._desk.journal.clear()
         return {"cleared": True}
 
+    def _inbox(self, request: web.Request, _body: Any) -> Any:
+        limit = _number(request, "limit", 100)
+        return self._desk.inbox.listing(limit, **self._filters(request, INBOX_FILTERS))
+
+    def _clear_inbox(self, _request: web.Request, _body: Any) -> Any:
+        self._desk.inbox.clear()
+        return {"cleared": True}
+
     def _reset(self, _request: web.Request, _body: Any) -> Any:
         self._desk.faults.clear()
         self._desk.journal.clear()
+        self._desk.inbox.clear()
         for provider in self._providers.values():
             provider.reset()
         return {"reset": True}
@@ -93,13 +107,13 @@ class Control:
             raise InvalidError(("provider", f"{name!r} is none of {', '.join(self._providers)}"), status=status)
         return self._providers[name]
 
-    def _filters(self, request: web.Request) -> dict[str, str | int | None]:
-        unknown = sorted(set(request.query) - {*FILTERS, "since", "limit"})
+    def _filters(self, request: web.Request, known: Sequence[str] = FILTERS) -> dict[str, str | int | None]:
+        unknown = sorted(set(request.query) - {*known, "since", "limit"})
         if unknown:
             raise InvalidError(*((name, "no such filter") for name in unknown))
         if "provider" in request.query:
             self._known(request.query["provider"], 422)
-        return {"since": _number(request, "since", 0), **{name: request.query.get(name) for name in FILTERS}}
+        return {"since": _number(request, "since", 0), **{name: request.query.get(name) for name in known}}
 
 
 def _json(answering: Callable[[web.Request, Any], Any]) -> Callable[[web.Request], Any]:

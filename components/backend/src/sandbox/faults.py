@@ -33,6 +33,22 @@ GRPC_TO_HTTP = {
 }
 """gRPC status name → HTTP status, as listed in google/rpc/code.proto."""
 
+SMPP_STATUSES = {
+    "ESME_RSYSERR": 0x08,
+    "ESME_RINVSRCADR": 0x0A,
+    "ESME_RINVDSTADR": 0x0B,
+    "ESME_RBINDFAIL": 0x0D,
+    "ESME_RINVPASWD": 0x0E,
+    "ESME_RINVSYSID": 0x0F,
+    "ESME_RMSGQFUL": 0x14,
+    "ESME_RSUBMITFAIL": 0x45,
+    "ESME_RTHROTTLED": 0x58,
+    "ESME_RX_T_APPN": 0x64,
+    "ESME_RX_P_APPN": 0x65,
+    "ESME_RX_R_APPN": 0x66,
+}
+"""Name → command_status, as in SMPP 3.4, 5.1.3."""
+
 HTTP_KINDS = (
     "status",
     "429",
@@ -71,8 +87,11 @@ class Fault(BaseModel):
     @classmethod
     def _known_kind(cls, value: Any) -> Any:
         kind = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-        if isinstance(kind, str) and kind not in HTTP_KINDS and kind not in GRPC_TO_HTTP:
-            raise ValueError(f"one of {', '.join(HTTP_KINDS)}, or (yandexgpt) a gRPC status name such as UNAVAILABLE")
+        if isinstance(kind, str) and kind not in (*HTTP_KINDS, *GRPC_TO_HTTP, *SMPP_STATUSES):
+            raise ValueError(
+                f"one of {', '.join(HTTP_KINDS)}, (yandexgpt) a gRPC status name such as UNAVAILABLE, or (smpp) one of "
+                f"{', '.join(SMPP_STATUSES)}"
+            )
         return kind
 
     @field_validator("latency_ms")

@@ -14,7 +14,7 @@ from sandbox.journal import Entry, abbreviate, masked
 from sandbox.provider import Answer, Provider
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Answering = Callable[[web.Request, bytes], Answer]
+Answering = Callable[[web.Request, bytes], Answer | Awaitable[Answer]]
 Reading = Callable[[bytes], str | None]
 
 NOT_JSON = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>Please sign in to the network.</body></html>"
@@ -23,7 +23,7 @@ NOT_JSON = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>Pleas
 def endpoint(provider: Provider[Any], operation: str, answering: Answering, reading: Reading) -> Handler:
     """A handler for one operation of a provider.
 
-    `answering` is the provider proper: it takes the request and its body, and answers at once.
+    `answering` is the provider proper: it takes the request and its body, and answers, mostly at once.
     `reading` finds in the body what the journal calls the input; it must not raise.
     """
     faults, journal, name = provider.desk.faults, provider.desk.journal, provider.name
@@ -58,12 +58,17 @@ async def _admitted(
         if verdict.latency_s:
             await asyncio.sleep(verdict.latency_s)
         if verdict.kind is None:
-            return _send(answering(request, body), entry)
+            return _send(await _answered(answering, request, body), entry)
         if verdict.kind in ANSWER_IS_LOST:
-            return await _lose(provider, request, answering(request, body), verdict, entry)
+            return await _lose(provider, request, await _answered(answering, request, body), verdict, entry)
         return _refuse(provider, verdict, entry)
     finally:
         provider.leave()
+
+
+async def _answered(answering: Answering, request: web.Request, body: bytes) -> Answer:
+    answer = answering(request, body)
+    return answer if isinstance(answer, Answer) else await answer
 
 
 def _send(answer: Answer, entry: Entry) -> web.Response:

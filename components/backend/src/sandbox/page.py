@@ -1,16 +1,21 @@
-"""GET / : what is played here, for a person."""
+"""GET / and GET /inbox: what is played here, and what came of it, for a person."""
 
+import json
 from collections.abc import Sequence
 from html import escape
+from itertools import islice
 from typing import Any
 
 from sandbox.faults import HTTP_KINDS
+from sandbox.inbox import Inbox, Message
 from sandbox.provider import Provider
 
 STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
 code,pre{font:14px/1.5 ui-monospace,monospace;background:#f4f4f4;padding:.1rem .3rem;border-radius:3px}
 pre{padding:.8rem;overflow-x:auto}table{border-collapse:collapse;width:100%;margin-bottom:2rem}
-td{border-top:1px solid #ddd;padding:.3rem .6rem;vertical-align:top}td:first-child{width:50%}"""
+td{border-top:1px solid #ddd;padding:.3rem .6rem;vertical-align:top}td:first-child{width:50%}
+article{border:1px solid #ddd;border-radius:8px;padding:.6rem 1rem;margin:1rem 0}
+article p{white-space:pre-wrap;overflow-wrap:anywhere}small{color:#666}"""
 
 CALLS = (
     ("PUT /control/faults/{provider}", "set a fault; a new one replaces the old"),
@@ -19,6 +24,7 @@ CALLS = (
     ("GET /control/journal?provider=&operation=&input=&outcome=&since=&limit=", "the calls received"),
     ("GET /control/journal/count?provider=", "how many, grouped by provider, operation, outcome and input"),
     ("DELETE /control/journal", "forget them"),
+    ("GET, DELETE /control/inbox?provider=&to=&since=&limit=", "the messages that reached people; /inbox shows them"),
     ("POST /control/reset", "everything as at the start"),
     ("GET /health", "is it up"),
 )
@@ -27,13 +33,14 @@ CALLS = (
 def page(providers: Sequence[Provider[Any]]) -> str:
     sections = "".join(
         f"<h2>{escape(provider.title)}</h2><p>Name <code>{provider.name}</code>, at <code>{escape(provider.address)}"
-        f"</code></p>{_table(provider.inputs)}"
+        f"</code>, operations {', '.join(map(_code, provider.operations))}</p>{_table(provider.inputs)}"
         for provider in providers
     )
     kinds = ", ".join(map(_code, HTTP_KINDS))
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>Sandbox</title><style>{STYLE}</style></head><body>
-<h1>Sandbox</h1><p>Plays outside providers over their real wire formats. Nothing leaves this process.</p>
+<h1>Sandbox</h1><p>Plays outside providers over their real wire formats. Nothing leaves this process.
+<a href="/inbox">The inbox</a> shows the messages that reached people.</p>
 {sections}
 <h2>Control</h2>{_table(CALLS)}
 <p>Kinds of fault: {kinds}, and for <code>yandexgpt</code> any gRPC status name.</p><pre>{escape(EXAMPLE)}</pre>
@@ -52,3 +59,27 @@ def _table(rows: Sequence[tuple[str, str]]) -> str:
 
 def _code(text: str) -> str:
     return f"<code>{escape(text)}</code>"
+
+
+SHOWN = 200
+
+
+def inbox_page(inbox: Inbox, providers: Sequence[Provider[Any]]) -> str:
+    """The newest first."""
+    titles = {provider.name: provider.title for provider in providers}
+    newest = islice(sorted(inbox.select(), key=lambda message: -message.seq), SHOWN)
+    messages = "".join(_message(message, titles.get(message.provider, message.provider)) for message in newest)
+    return f"""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="5"><title>Inbox</title>
+<style>{STYLE}</style></head><body><h1>Inbox</h1>{messages or "<p>Nothing has come yet.</p>"}</body></html>
+"""
+
+
+def _message(message: Message, title: str) -> str:
+    subject = f"<h3>{escape(message.subject)}</h3>" if message.subject else ""
+    details = json.dumps(message.details, ensure_ascii=False, indent=2, default=str) if message.details else ""
+    shown = f"<details><summary>as it came</summary><pre>{escape(details)}</pre></details>" if details else ""
+    return (
+        f"<article><small>{escape(title)} · {escape(message.time[:19])} UTC</small><br>"
+        f"<b>{escape(message.sender)}</b> → {escape(message.to)}{subject}<p>{escape(message.text)}</p>{shown}</article>"
+    )

@@ -9,6 +9,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from sandbox.faults import Faults
+from sandbox.inbox import Inbox
 from sandbox.journal import Journal
 
 S = TypeVar("S", bound=BaseModel)
@@ -30,10 +31,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What the providers share: who decides on faults, and who writes down the calls."""
+    """What the providers share: who decides on faults, who writes down the calls, and where messages end."""
 
     faults: Faults
     journal: Journal
+    inbox: Inbox
 
 
 class Provider(Generic[S]):
@@ -45,6 +47,7 @@ class Provider(Generic[S]):
     operations: ClassVar[Sequence[str]]
     inputs: ClassVar[Sequence[tuple[str, str]]] = ()
     speaks_grpc: ClassVar[bool] = False
+    speaks_smpp: ClassVar[bool] = False
 
     def __init__(self, desk: Desk, defaults: S) -> None:
         self.desk = desk
@@ -75,6 +78,9 @@ class Provider(Generic[S]):
 
     def reset(self) -> None:
         self.settings = self._defaults
+
+    async def stop(self) -> None:
+        """Ends what it does by itself: callbacks under way, listeners of its own."""
 
 
 def to_json(value: Any) -> bytes:
