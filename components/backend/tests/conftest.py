@@ -19,6 +19,7 @@ import pytest
 
 from gonets.adapters.postgres.migrate import migrate
 from gonets.adapters.postgres.pool import Pool
+from gonets.adapters.postgres.tables import metadata
 from gonets.settings import Database, Rabbit
 
 
@@ -93,6 +94,6 @@ async def pool(servers: Servers) -> AsyncIterator[Pool]:
     """A pool on the test database, whose tables are emptied first."""
     pool = Pool(servers.database.dsn, size=8, timeout=20)
     await pool.open()
-    await pool.fetch("TRUNCATE task, task_attempt, integration_service, worker_life, provider RESTART IDENTITY")
+    await pool.fetch(f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY")
     yield pool
     await pool.close()

@@ -17,6 +17,7 @@ TASKS = "TaskProcessingQueue"
 DEAD = "TaskProcessingQueue.dead"
 RESULTS = "TaskResultDeliveryQueue"
 FAILURES = "TaskFailureDeliveryQueue"
+NOTIFICATIONS = ("NotificationRequestQueue", "NotificationRequestQueue.dead", "NotificationResultQueue")
 
 
 class Broker:
@@ -95,6 +96,12 @@ class Broker:
         )
         return {"durable": found["durable"], **found["arguments"]}
 
+    async def set_policy(self, name: str, definition: dict[str, Any] | None, pattern: str = ".*") -> None:
+        """As `rabbitmqctl set_policy` does; None takes it away."""
+        path = f"policies/{quote(self._servers.rabbit.vhost, safe='')}/{name}"
+        body = definition and {"pattern": pattern, "definition": definition, "apply-to": "queues"}
+        await asyncio.to_thread(self._servers.manage, "PUT" if body else "DELETE", path, body)
+
     async def close_connections(self, name: str) -> int:
         """Closes connections of this name, as an operator does on the management page. Returns how many there were."""
 
@@ -115,5 +122,5 @@ async def broker(servers: Any) -> AsyncIterator[Broker]:
     connection = await aio_pika.connect(servers.rabbit.url)
     async with connection:
         broker = Broker(servers, connection, await connection.channel())
-        await broker.delete(TASKS, DEAD, RESULTS, FAILURES)
+        await broker.delete(TASKS, DEAD, RESULTS, FAILURES, *NOTIFICATIONS)
         yield broker

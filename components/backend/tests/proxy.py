@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import socket
+import struct
 from types import TracebackType
 
 
@@ -12,9 +14,12 @@ class Proxy:
         self._target = host, port
         self._server: asyncio.Server | None = None
         self._streams: set[asyncio.StreamWriter] = set()
+        self._lost: set[asyncio.StreamWriter] = set()
         self._open = asyncio.Event()
         self._open.set()
         self.port = 0
+        self.delay = 0.0
+        """Seconds by which everything is late, each way."""
 
     async def __aenter__(self) -> "Proxy":
         await self.restore()
@@ -29,12 +34,25 @@ class Proxy:
         if self._server:
             self._server.close()
             self._server = None
+        self.reset()
+
+    def reset(self) -> None:
+        """Every connection is reset; new ones are served."""
         for stream in self._streams.copy():
+            raw = stream.get_extra_info("socket")
+            # Closed with a zero linger time, a socket sends RST instead of FIN.
+            if raw.fileno() != -1:  # it ended by itself, and nobody has taken note yet
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             stream.transport.abort()
 
+    def lose(self) -> None:
+        """Connections that stand now swallow every byte from now on, and neither side is told; new ones are served."""
+        self._lost.update(self._streams)
+
     async def restore(self) -> None:
-        """As before, on the same port."""
+        """As before, on the same port; connections that were lost stay lost."""
         self.thaw()
+        self.delay = 0.0
         if self._server is None:
             self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
@@ -57,17 +75,23 @@ class Proxy:
             finally:
                 far_writer.transport.abort()
                 self._streams.discard(far_writer)
+                self._lost.discard(far_writer)
         except OSError:
             pass  # the server behind is away itself
         finally:
             writer.transport.abort()
             self._streams.discard(writer)
+            self._lost.discard(writer)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, RuntimeError):  # uvloop's word for a stream that was aborted meanwhile
             while data := await reader.read(65536):
                 await self._open.wait()
-                writer.write(data)
-                await writer.drain()
-        with contextlib.suppress(OSError, RuntimeError):
-            writer.write_eof()
+                if self.delay:
+                    await asyncio.sleep(self.delay)
+                if writer not in self._lost:
+                    writer.write(data)
+                    await writer.drain()
+        if writer not in self._lost:
+            with contextlib.suppress(OSError, RuntimeError):
+                writer.write_eof()

@@ -18,7 +18,7 @@ GROUPS = [group for group in settings._Group.__subclasses__() if group is not se
 
 
 def _variables() -> dict[str, object]:
-    found: dict[str, object] = {"ENVIRONMENT": "development", "LOG_LEVEL": "INFO"}
+    found: dict[str, object] = {"ENVIRONMENT": "development", "LOG_LEVEL": "INFO", "LOG_JSON": None}
     for group in GROUPS:
         for name, field in group.model_fields.items():
             alias = field.validation_alias
@@ -32,6 +32,7 @@ def test_every_variable_of_the_service_is_shown():
 
 def test_every_shown_variable_is_read_by_somebody():
     of_others = {"SANDBOX_BIND", "PGADMIN_EMAIL", "PGADMIN_PASSWORD", "PGADMIN_PORT"}
+    of_others |= {"GRAFANA_PORT", "GRAFANA_PASSWORD", "PROMETHEUS_PORT"}
     assert sorted(SHOWN.keys() - _variables().keys() - of_others) == []
 
 

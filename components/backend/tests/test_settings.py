@@ -78,7 +78,7 @@ def test_nothing_has_to_be_set():
     ],
 )
 def test_each_variable_keeps_its_public_name(env, variable, value, found):
-    env(**{variable: value})
+    env(**({"DADATA_SECRET_KEY": "s"} if variable == "DADATA_API_KEY" else {}), **{variable: value})
     assert found(settings.load()) == value
 
 
@@ -282,6 +282,11 @@ def test_with_keys_the_real_providers_answer(env):
     assert found.yandexgpt.api_key.get_secret_value() == ""
 
 
+def test_a_dadata_key_needs_its_secret(env):
+    env(DADATA_API_KEY="x")
+    assert _lines() == ["DADATA_SECRET_KEY: must be set together with DADATA_API_KEY"]
+
+
 @pytest.mark.parametrize("key", ["IAM_TOKEN", "YANDEXGPT_API_KEY"])
 def test_a_yandex_key_needs_its_folder(env, key):
     env(**{key: "x"})
@@ -291,11 +296,165 @@ def test_a_yandex_key_needs_its_folder(env, key):
 
 def test_production_demands_keys_and_names_all_that_are_missing(env):
     env(ENVIRONMENT="production")
-    assert [line.split(":")[0] for line in _lines()] == ["DADATA_API_KEY", "YANDEXGPT_API_KEY"]
+    assert [line.split(":")[0] for line in _lines()] == [
+        "DATABASE_PASSWORD",
+        "RABBITMQ_PASSWORD",
+        "IDENTITY_SIGNING_KEY",
+        "SECRETS_KEYS",
+        "DADATA_API_KEY",
+        "YANDEXGPT_API_KEY",
+    ]
 
 
-def test_production_with_keys_is_content(env):
-    env(ENVIRONMENT="production", DADATA_API_KEY="k", DADATA_SECRET_KEY="s", YANDEXGPT_API_KEY="y", FOLDER_ID="b1g")
+@pytest.fixture
+def production(env):
+    """Everything that production demands."""
+    env(ENVIRONMENT="production", DATABASE_PASSWORD="d", RABBITMQ_PASSWORD="r", IDENTITY_SIGNING_KEY="k" * 32)
+    env(DADATA_API_KEY="k", DADATA_SECRET_KEY="s", YANDEXGPT_API_KEY="y", FOLDER_ID="b1g")
+    env(SECRETS_KEYS=f"k1:{ONE_KEY}")
+
+
+def test_production_with_keys_is_content(production):
     found = settings.load()
     assert not found.is_development
     assert found.dadata.phone_api_url.startswith("https://cleaner.dadata.ru")
+
+
+@pytest.mark.parametrize("prefix", ["EMAIL", "SMTP"])
+def test_production_sends_no_mail_in_plaintext(production, env, prefix):
+    env(**{f"{prefix}_USE_TLS": "false"})
+    settings.load()  # no mail server, no mail
+    env(**{f"{prefix}_HOST": "smtp.example.com"})
+    [line] = _lines()
+    assert line.startswith(f"{prefix}_USE_TLS: must not be false")
+
+
+@pytest.mark.parametrize(
+    ("variables", "refused"),
+    [
+        ({"SMPP_HOST": "smpp.example.com"}, True),
+        ({"SMPP_HOST": "smpp.example.com", "SMPP_USE_TLS": "true"}, False),
+        ({"SMPP_HOST": "localhost"}, False),
+        ({}, False),
+    ],
+)
+def test_production_speaks_smpp_by_tls_or_a_tunnel(production, env, variables, refused):
+    env(**variables)
+    if refused:
+        [line] = _lines()
+        assert line.startswith("SMPP_USE_TLS: must be true")
+    else:
+        settings.load()
+
+
+def test_mail_and_sms_end_in_the_sandbox_unless_an_operator_says_otherwise(env):
+    env(SANDBOX_SMTP_PORT="7025", SANDBOX_SMPP_PORT="0", SMTP_HOST="smtp.example.com")
+    found = settings.load()
+    assert (found.email.host, found.email.port, found.email.use_tls) == ("localhost", 7025, False)
+    assert (found.smtp.host, found.smtp.port, found.smtp.use_tls) == ("smtp.example.com", 587, True)
+    assert found.smpp.host == ""
+    assert "localhost:7025" in found.egress.allowed
+    assert "localhost:0" not in found.egress.allowed
+
+
+def test_in_production_tasks_ask_for_a_key_documents_are_closed_and_logs_are_json(production, env):
+    found = settings.load()
+    assert (found.tasks_open, found.docs_open, found.logs_as_json) == (False, False, True)
+    env(LOG_JSON="false")
+    assert not settings.load().logs_as_json
+
+
+@pytest.mark.parametrize("environment", ["development", "test"])
+def test_elsewhere_they_are_not(env, environment):
+    env(ENVIRONMENT=environment)
+    found = settings.load()
+    assert (found.tasks_open, found.docs_open, found.logs_as_json) == (True, True, False)
+    env(API_DOCS="false", LOG_JSON="true")
+    found = settings.load()
+    assert (found.docs_open, found.logs_as_json) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("DATABASE_PASSWORD", "postgres"),
+        ("RABBITMQ_PASSWORD", "guest"),
+        ("IDENTITY_SIGNING_KEY", ""),
+        ("IDENTITY_SIGNING_KEY", "k" * 31),
+        ("API_DOCS", "true"),
+        ("YANDEXGPT_INSECURE", "true"),
+        ("DADATA_PHONE_API_URL", "http://cleaner.dadata.ru/phone"),
+        ("DADATA_EMAIL_API_URL", "http://localhost/email"),
+    ],
+)
+def test_production_does_not_start_with_what_is_unsafe_and_names_it(production, env, variable, value):
+    env(**{variable: value})
+    [line] = _lines()
+    assert line.startswith(f"{variable}: must ")
+
+
+def test_the_same_is_taken_elsewhere(env):
+    env(ENVIRONMENT="test", API_DOCS="true", YANDEXGPT_INSECURE="true", YANDEXGPT_API_KEY="y", FOLDER_ID="b1g")
+    env(DADATA_API_KEY="k", DADATA_SECRET_KEY="s", DADATA_PHONE_API_URL="http://cleaner.dadata.ru/phone")
+    assert settings.load().yandexgpt.insecure
+
+
+def test_telemetry_may_stay_within_the_house_in_plaintext(production, env):
+    env(OTEL_EXPORTER_OTLP_ENDPOINT="http://collector:4318")
+    assert settings.load().tracing.exporter_otlp_endpoint == "http://collector:4318"
+
+
+# --- keys of secrets ---
+
+ONE_KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+
+
+def test_keys_are_read_the_newest_first(env):
+    env(SECRETS_KEYS=f"k2:{ONE_KEY}, k1:{'A' * 43}=")
+    found = settings.load()
+    assert list(found.secret_keys.by_name.items()) == [("k2", b"01234567890123456789012345678901"), ("k1", bytes(32))]
+    assert ONE_KEY in found.secrets, "no log shows one of them"
+
+
+@pytest.mark.parametrize("wrong", ["k1", ONE_KEY, "k1:", "k1:abc", "k 1:" + ONE_KEY, f"k:{ONE_KEY},k:{ONE_KEY}", ","])
+def test_keys_that_cannot_be_used_are_named_and_not_shown(env, wrong):
+    env(SECRETS_KEYS=wrong)
+    [line] = _lines()
+    assert line.startswith("SECRETS_KEYS: must ")
+    assert "abc" not in line
+    assert ONE_KEY not in line
+
+
+def test_production_takes_the_development_key_under_no_name(env):
+    known = settings.load().secret_keys.keys.get_secret_value().partition(":")[2]
+    env(ENVIRONMENT="production", SECRETS_KEYS=f"k1:{ONE_KEY},old:{known}")
+    assert "SECRETS_KEYS" in [line.split(":")[0] for line in _lines()]
+
+
+# --- where channels may lead ---
+
+
+def _allowed() -> set[str]:
+    return {f"{one.target}:{one.port}" for one in settings.load().egress.allowances}
+
+
+def test_development_reaches_the_sandbox_whatever_else_is_allowed(env):
+    assert {"localhost:9090", "localhost:5000", "127.0.0.1/32:5000"} <= _allowed()
+    env(
+        SANDBOX_HOST="sandbox", SANDBOX_HTTP_PORT="1", SANDBOX_BOT_PORT="2", EGRESS_ALLOWED="10.0.0.0/8, mail.inside:25"
+    )
+    assert {"sandbox:1", "sandbox:2", "10.0.0.0/8:None", "mail.inside:25"} <= _allowed()
+
+
+def test_elsewhere_nothing_is_allowed_that_is_not_named(env):
+    env(ENVIRONMENT="test")
+    assert _allowed() == set()
+    env(EGRESS_ALLOWED="10.0.0.5:25")
+    assert _allowed() == {"10.0.0.5/32:25"}
+
+
+@pytest.mark.parametrize("wrong", ["http://inside", "inside:0", "10.0.0.0/99", "a b"])
+def test_an_exception_that_cannot_be_read_is_named(env, wrong):
+    env(EGRESS_ALLOWED=f"10.0.0.0/8,{wrong}")
+    [line] = _lines()
+    assert line.startswith("EGRESS_ALLOWED: ")

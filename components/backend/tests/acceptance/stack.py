@@ -27,7 +27,9 @@ START = 120  # seconds that a process may take to start on a busy machine
 
 # What the developer's own environment says about the service must not reach the processes under test.
 _OURS = re.compile(
-    "^(DATABASE|RABBITMQ|API|WORKER|SCHEDULER|SANDBOX|CIRCUIT|DADATA|YANDEXGPT)_|^(FOLDER_ID|IAM_TOKEN|ENVIRONMENT|LOG_LEVEL)$"
+    "^(DATABASE|RABBITMQ|API|WORKER|SCHEDULER|METRICS|OTEL|SANDBOX|CIRCUIT|DADATA|YANDEXGPT|SECRETS|IDENTITY|CONTACTS)_"
+    "|^(EGRESS|TLS|CHANNELS|NOTIFICATIONS|TELEGRAM|SLACK|TWILIO|SMSAERO|EMAIL|SMTP|SMPP)_"
+    "|^(FOLDER_ID|IAM_TOKEN|ENVIRONMENT|LOG_LEVEL|LOG_JSON)$"
 )
 
 
@@ -47,16 +49,16 @@ def free_port() -> int:
 
 
 class Process:
-    """One `gonets COMMAND`. Its output goes to a file, which is shown where a test fails."""
+    """One `gonets COMMAND`, or a test's own program. Its output goes to a file, which is shown where a test fails."""
 
-    def __init__(self, command: str, environment: dict[str, str], log: Path) -> None:
+    def __init__(self, command: str, environment: dict[str, str], log: Path, program: Path | None = None) -> None:
         self.name = f"{command} ({log.stem})"
         self.environment = environment
         self._log = log
         inherited = {name: value for name, value in os.environ.items() if not _OURS.match(name)}
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "gonets.entrypoints.cli", command],
+                [sys.executable, *([program] if program else ["-m", "gonets.entrypoints.cli", command])],
                 cwd=BACKEND,
                 env=inherited | environment | {"PYTHONPATH": str(BACKEND / "src")},
                 stdin=subprocess.DEVNULL,
@@ -125,6 +127,8 @@ class Installation:
     logs: Path
     sandbox_http: int = field(default_factory=free_port)
     sandbox_grpc: int = field(default_factory=free_port)
+    sandbox_smtp: int = field(default_factory=free_port)
+    sandbox_smpp: int = field(default_factory=free_port)
     processes: list[Process] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -148,17 +152,21 @@ class Installation:
             "YANDEXGPT_INSECURE": "true",
             "SANDBOX_HTTP_PORT": str(self.sandbox_http),
             "SANDBOX_GRPC_PORT": str(self.sandbox_grpc),
+            "SANDBOX_BOT_PORT": "0",
+            "SANDBOX_SMTP_PORT": str(self.sandbox_smtp),
+            "SANDBOX_SMTPS_PORT": "0",
+            "SANDBOX_SMPP_PORT": str(self.sandbox_smpp),
         }
 
     @property
     def sandbox_url(self) -> str:
         return f"http://127.0.0.1:{self.sandbox_http}"
 
-    def launch(self, command: str, **variables: object) -> Process:
-        """Starts a process and does not wait for it."""
+    def launch(self, command: str, *, program: Path | None = None, **variables: object) -> Process:
+        """Starts a process, or a `program` in its place, and does not wait for it."""
         environment = self.environment | {"API_HOST": "127.0.0.1", "API_PORT": str(free_port())}
         environment |= {name: str(value) for name, value in variables.items()}
-        process = Process(command, environment, self.logs / f"{command.strip('-')}-{next(self._numbers)}.log")
+        process = Process(command, environment, self.logs / f"{command.strip('-')}-{next(self._numbers)}.log", program)
         self.processes.append(process)
         return process
 

@@ -57,7 +57,7 @@ async def test_a_refusal_is_final_and_told(
     assert (shown["status"], shown["attempts"], shown["id"]) == ("failed", 1, None)
     assert shown["last_error"] == told["error"]
     assert await db.fetchval("SELECT result_id FROM task WHERE task_id = $1", task["task_id"]) is None
-    assert await sandbox.calls(provider=provider) == 1
+    assert await sandbox.calls(data) == 1
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,8 @@ async def test_what_passes_is_tried_again_and_heals_by_itself(
     shown = (await api.get(f"/api/v1/tasks/{task['task_id']}")).json()
     assert shown["attempts"] == 2
     assert shown["id"] == answer.json()["id"]
-    assert await sandbox.calls(provider=provider) == 2
+    unread = fault["kind"] == "reset_before"  # the sandbox hung up before it knew what was asked
+    assert await sandbox.calls(data) == (1 if unread else 2)
 
 
 async def test_a_parked_task_shows_why_and_when(

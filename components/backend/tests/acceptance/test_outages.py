@@ -3,13 +3,14 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import asyncpg
 import httpx
 import pytest
 
 from acceptance.clients import RESULTS, TASKS, Queues, SandboxControl, queues_of, until
-from acceptance.stack import Installation, Process, Stack
+from acceptance.stack import Installation, Process, Stack, free_port
 from proxy import Proxy
 
 ASYNC = {"Prefer": "respond-async"}
@@ -72,14 +73,16 @@ async def test_without_its_database_the_api_says_503_soon(
     async def taken() -> bool:
         return (await far.post("/api/v1/tasks", json=task)).status_code == 200
 
-    # A refused connection is known at once; of a silent one a second is enough to give up, and some to hang up.
-    for how, limit in (("cut", 2), ("frozen", 5)):
+    paths = ("/api/v1/tasks/1", "/api/v1/tasks", "/api/v1/failed/tasks", "/api/v1/failed/tasks/1")
+    # A refused connection is known at once, a silent one after API_DATABASE_TIMEOUT; the rest is for a busy machine.
+    for how in ("cut", "frozen"):
         assert (await far.get("/api/v1/tasks")).status_code == 200  # connections stand
+        assert (await far.get("/api/v1/failed/tasks")).status_code == 200
         await leave(database, how)
-        for method, path in (("POST", "/api/v1/tasks"), ("GET", "/api/v1/tasks/1"), ("GET", "/api/v1/tasks")):
+        for method, path in (("POST", "/api/v1/tasks"), *(("GET", path) for path in paths)):
             since = time.monotonic()
             unavailable(await far.request(method, path, json=task if method == "POST" else None))
-            assert time.monotonic() - since < limit, f"{method} {path}"
+            assert time.monotonic() - since < 2, f"{method} {path}"
         assert (await far.get("/health/live")).status_code == 200
         ready = await far.get("/health/ready")
         assert ready.status_code == 503
@@ -96,23 +99,27 @@ async def test_without_its_broker_the_api_still_takes(
 ) -> None:
     async def said() -> bool:
         ready = await far.get("/health/ready")
-        checks = ready.json()["checks"]
-        return ready.status_code == 503 and checks["database"] == "ok" and "away" in checks["broker"]
+        found = ready.json()
+        away = {name for name, words in found["checks"].items() if words != "ok"}
+        return (ready.status_code, found["status"], away) == (200, "degraded", {"broker", "queues"})
 
     async def back() -> bool:
-        return (await far.get("/health/ready")).status_code == 200
+        checks = (await far.get("/health/ready")).json()["checks"]
+        return bool(checks["broker"] == "ok")
 
     for how in ("cut", "frozen"):
         await leave(broker, how)
-        task = {"task_id": new_id(), "task_type": "phone", "data": "+79180000002"}
-        since = time.monotonic()
-        answer = await far.post("/api/v1/tasks", json=task, headers=ASYNC)
+        # Nor is one who would wait kept waiting for a reply that cannot come.
+        for headers in ({}, ASYNC):
+            task = {"task_id": new_id(), "task_type": "phone", "data": "+79180000002"}
+            since = time.monotonic()
+            answer = await far.post("/api/v1/tasks", json=task, headers=headers)
 
-        assert answer.status_code == 202
-        assert answer.headers["location"] == f"/api/v1/tasks/{task['task_id']}"
-        assert time.monotonic() - since < 3
-        assert await db.fetchval("SELECT status::text FROM task WHERE task_id = $1", task["task_id"]) == "queued"
-        await until(said, "readiness says that the broker is away")
+            assert answer.status_code == 202
+            assert answer.headers["location"] == f"/api/v1/tasks/{task['task_id']}"
+            assert time.monotonic() - since < 3
+            assert await db.fetchval("SELECT status::text FROM task WHERE task_id = $1", task["task_id"]) == "queued"
+        await until(said, "readiness says that the broker is away, and that tasks are taken all the same")
         await broker.restore()
         await until(back, "readiness says that the broker is back")
 
@@ -237,7 +244,34 @@ async def test_everything_may_start_before_its_servers(
     await database.restore()
     await broker.restore()
 
-    await asyncio.to_thread(processes[2].answers, f"{processes[2].url}/health/ready")
-    async with httpx.AsyncClient(base_url=processes[2].url, timeout=30, verify=False) as api:
+    async with httpx.AsyncClient(base_url=processes[2].url, timeout=30) as api:
+
+        async def ready() -> bool:
+            return bool((await api.get("/health/ready")).json()["status"] == "ready")
+
+        await until(ready, "everything is there")
         answer = await api.post("/api/v1/tasks", json={"task_id": new_id(), "task_type": "phone", "data": "1"})
     assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("away", ["database", "broker"])
+async def test_ready_says_what_is_away(stack: Stack, away: str) -> None:
+    variable = {"database": "DATABASE_PORT", "broker": "RABBITMQ_AMQP_PORT"}[away]
+    process = stack.installation.launch("api", **{variable: free_port()})
+    await asyncio.to_thread(process.answers, f"{process.url}/health/live")
+
+    async with httpx.AsyncClient(base_url=process.url) as api:
+        live = await api.get("/health/live")
+
+        async def told() -> dict[str, Any] | None:
+            ready = await api.get("/health/ready")
+            other = "broker" if away == "database" else "database"
+            return ready.json() if ready.json()["checks"][other] == "ok" else None
+
+        ready = await until(told, "the other is there")
+
+    assert live.json()["status"] == "live"
+    assert ready["status"] == {"database": "not ready", "broker": "degraded"}[away]
+    assert "away" in ready["checks"][away]
+    process.terminate()
+    assert await asyncio.to_thread(process.exit_code) == 0

@@ -1,16 +1,19 @@
 """How processes start, end and die."""
 
 import asyncio
+import signal
 import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import httpx
 import pytest
 
-from acceptance.clients import RESULTS, TASKS, Queues, SandboxControl, queues_of, until
-from acceptance.stack import Installation, Stack, free_port
+from acceptance.clients import FAILURES, RESULTS, TASKS, Queues, SandboxControl, queues_of, until
+from acceptance.deadly_worker import DEADLY
+from acceptance.stack import Installation, Process, Stack, free_port
 
 
 @pytest.fixture
@@ -161,6 +164,47 @@ async def test_workers_that_are_killed_again_and_again_lose_nothing(own: Own, ne
     assert all(count == 2 for count in repeated.values())
 
 
+async def test_a_task_that_kills_its_workers_is_set_aside_and_nothing_with_it(
+    own: Own, new_id: Callable[[], int]
+) -> None:
+    deadly, good = new_id(), [new_id() for _ in range(5)]
+    started: list[Process] = []
+
+    def supervise() -> None:
+        """As any supervisor does: who died is started again."""
+        if not started or not started[-1].running():
+            started.append(own.installation.launch("worker", program=Path(__file__).with_name("deadly_worker.py")))
+
+    async def status(task_id: int) -> str | None:
+        supervise()
+        found: str | None = await own.db.fetchval("SELECT status::text FROM task WHERE task_id = $1", task_id)
+        return found
+
+    async def in_hand() -> bool:
+        supervise()
+        return await own.sandbox.calls(provider="yandexgpt") == len(good)
+
+    async def over() -> bool:
+        return [await status(task_id) for task_id in (deadly, *good)] == ["failed", *["done"] * len(good)]
+
+    await own.sandbox.fault("yandexgpt", latency_ms=1000)
+    for task_id in good:
+        await own.queues.send({"task_id": task_id, "task_type": "gpt", "data": f"превет {task_id}"})
+    await until(in_hand, "the good tasks are in a worker's hands")
+    await own.queues.send({"task_id": deadly, "task_type": "phone", "data": DEADLY})
+
+    await until(over, "one is set aside, the others are done", timeout=120)
+
+    told = await own.queues.told(FAILURES, deadly)
+    assert told["error"]["category"] == "poison"
+    assert [process.exit_code() for process in started[:-1]] == [-signal.SIGSEGV] * (len(started) - 1)
+    assert len(started) - 1 == 3, "twice among others, once alone"
+    assert started[-1].running()
+    assert await own.sandbox.calls(DEADLY) == 3
+    for task_id in good:
+        assert (await own.queues.told(RESULTS, task_id))["id"]
+
+
 async def test_a_lost_wake_up_is_sent_again(own: Own, new_id: Callable[[], int]) -> None:
     ids = [new_id() for _ in range(5)]
     api = await asyncio.to_thread(own.installation.start, "api")
@@ -298,7 +342,7 @@ async def test_the_doctor_finds_everything_well(stack: Stack) -> None:
     assert status == 0, output
     lines = output.strip().splitlines()
     assert [line.split()[:2] for line in lines[1:]] == [
-        ["ok", name] for name in ("database", "tables", "broker", "queues", "api", "dadata", "yandexgpt")
+        ["ok", name] for name in ("database", "tables", "secrets", "broker", "queues", "api", "dadata", "yandexgpt")
     ]
     assert len(lines) < 24
     assert max(map(len, lines)) < 200
@@ -307,7 +351,7 @@ async def test_the_doctor_finds_everything_well(stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("variable", "named"),
     [
-        ("DATABASE_PORT", {"database", "tables"}),
+        ("DATABASE_PORT", {"database", "tables", "secrets"}),
         ("RABBITMQ_AMQP_PORT", {"broker", "queues"}),
         ("API_PORT", {"api"}),
     ],

@@ -7,15 +7,16 @@ from typing import Protocol
 
 import pytest
 
-from fakes import FakeTaskTable
+from fakes import FakeFailedTasks, FakeTaskTable
 from foreign import broker  # noqa: F401 - a fixture
+from gonets.adapters.postgres.failed import PostgresFailedTasks
 from gonets.adapters.postgres.lifeline import PostgresLifeline
 from gonets.adapters.postgres.pool import Pool
 from gonets.adapters.postgres.queries import PostgresTaskQueries, create_engine
 from gonets.adapters.postgres.tasks import PostgresTaskIntake, PostgresTasks
 from gonets.adapters.postgres.wakes import PostgresTaskWakes
 from gonets.core.tasks.model import JSON
-from gonets.core.tasks.ports import TaskClaims, TaskIntake, TaskOutcomes, TaskQueries, TaskWakes
+from gonets.core.tasks.ports import FailedTasks, TaskClaims, TaskIntake, TaskOutcomes, TaskQueries, TaskWakes
 
 
 class Worker(TaskClaims, TaskOutcomes, Protocol):
@@ -29,6 +30,7 @@ class Table(Protocol):
     worker: Worker
     wakes: TaskWakes
     queries: TaskQueries
+    failed: FailedTasks
 
     async def another_worker(self) -> Worker:
         """With a life of its own."""
@@ -45,6 +47,7 @@ class FakeSides:
     def __init__(self) -> None:
         self.table = FakeTaskTable()
         self.intake = self.worker = self.wakes = self.queries = self.table
+        self.failed = FakeFailedTasks(self.table)
         self._lives = itertools.count(2)
 
     async def another_worker(self) -> Worker:
@@ -67,6 +70,8 @@ class PostgresSides:
         self.intake = PostgresTaskIntake(pool)
         self.wakes = PostgresTaskWakes(pool)
         self.queries = queries
+        # Small chunks, so that a handful of tasks takes several.
+        self.failed = PostgresFailedTasks(pool, chunk=2)
         self.worker: Worker
 
     async def another_worker(self) -> Worker:
@@ -78,9 +83,10 @@ class PostgresSides:
         # The clock cannot be moved, so everything that happened is moved back.
         await self._pool.fetch(
             "UPDATE task SET created_at = created_at - $1::interval, updated_at = updated_at - $1::interval,"
-            " wake_at = wake_at - $1::interval",
+            " wake_at = wake_at - $1::interval, replayed_at = replayed_at - $1::interval",
             time,
         )
+        await self._pool.fetch("UPDATE task_attempt SET ended_at = ended_at - $1::interval", time)
 
     async def stored(self) -> dict[int, JSON]:
         rows = await self._pool.fetch("SELECT id FROM integration_service ORDER BY id")

@@ -123,6 +123,17 @@ async def test_a_waiter_that_is_gone_is_no_error(wire):
     await wire.announcements.reply(Waiter("nobody.listens.here"), 7, 42)
 
 
+async def test_a_waiter_s_queue_that_is_full_is_no_error(announcements, broker):
+    """Else the end would be told on its public queue again and again, by a worker that gets no further."""
+    full = {"x-max-length": 1, "x-overflow": "reject-publish"}
+    await broker.declare("full", durable=False, arguments=full)
+    await broker.publish("full", b"the one that fits")
+    await asyncio.gather(announcements.reply(Waiter("full"), 7, 42), announcements.result(7, 42))
+    assert [message.body for message in await broker.all("full")] == [b"the one that fits"]
+    assert len(await broker.all(RESULTS)) == 1
+    await broker.delete("full")
+
+
 async def test_telling_twice_tells_twice(wire):
     await wire.announcements.result(1, 42)
     await wire.announcements.result(1, 42)

@@ -52,6 +52,15 @@ async def test_what_the_provider_said_may_hold_anything(table):
     assert attempt.failure.answer == "nul \ufffd and \ufffd"
 
 
+async def test_a_try_that_was_none_says_nothing_about_what_a_dead_worker_asked(table):
+    await _die(table, await (await table.another_worker()).claim(TASK, None, 1))
+    await table.worker.park(await _claim(table, 2), AWAY, NOW, counted=False)
+    claim = await _claim(table, 3)
+    assert claim.takeovers == 1
+    await table.worker.park(claim, AWAY, NOW)
+    assert (await _claim(table, 4)).takeovers == 0
+
+
 @pytest.mark.parametrize(("deaths", "suspect"), [(0, False), (1, False), (2, True), (3, True)])
 async def test_from_the_second_death_on_it_is_a_suspect(table, deaths, suspect):
     for token in range(deaths):

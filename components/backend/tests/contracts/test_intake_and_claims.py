@@ -52,6 +52,13 @@ async def test_a_task_that_nobody_wakes_is_found_by_the_scheduler(table):
     assert [wake.task for wake in await table.wakes.due(10)] == [TASK]
 
 
+async def test_submitting_says_whether_a_worker_has_taken_it(table):
+    assert (await table.intake.submit(TASK, None)).queued
+    assert (await table.intake.submit(TASK, None)).queued
+    await table.worker.claim(TASK, None, 1)
+    assert not (await table.intake.submit(TASK, None)).queued
+
+
 async def test_submitting_again_is_no_new_task(table):
     await table.intake.submit(TASK, None)
     assert await table.intake.submit(TASK, None) == Pending(new=False)
@@ -69,7 +76,7 @@ async def test_submitting_an_id_with_other_content_is_a_conflict(table, other):
 async def test_submitting_an_ended_task_returns_its_end_and_nobody_to_tell(table):
     result_id = await _answered(table, BERT)
     assert await table.intake.submit(TASK, ANNA) == Finished(7, result_id)
-    await table.worker.told(7)
+    await table.worker.told(Finished(7, result_id))
     assert await table.intake.submit(TASK, ANNA) == Finished(7, result_id)
 
 
@@ -113,8 +120,7 @@ async def test_waiters_survive_parking_and_are_told_of_the_failure_too(table):
 
 
 async def test_once_told_the_waiters_are_forgotten(table):
-    await _answered(table, ANNA)
-    await table.worker.told(7)
+    await table.worker.told(Finished(7, await _answered(table, ANNA)))
     assert list((await table.worker.claim(TASK, None, 9)).waiters) == []
 
 
@@ -176,7 +182,7 @@ async def test_an_answered_task_is_told_to_all_waiters_the_new_one_included(tabl
 
 async def test_a_done_task_is_told_to_the_new_waiter_only(table):
     result_id = await _answered(table, ANNA)
-    await table.worker.told(7)
+    await table.worker.told(Finished(7, result_id))
     end = await table.worker.claim(TASK, BERT, 9)
     assert (end.outcome, list(end.waiters)) == (result_id, [BERT])
 
@@ -185,7 +191,7 @@ async def test_a_failed_task_is_told_to_all_and_once_told_to_the_new_waiter_only
     await table.worker.fail(await table.worker.claim(TASK, ANNA, 1), REFUSED)
     end = await table.worker.claim(TASK, BERT, 9)
     assert (end.outcome, list(end.waiters)) == (REFUSED, [ANNA, BERT])
-    await table.worker.told(7)
+    await table.worker.told(end)
     end = await table.worker.claim(TASK, BERT, 10)
     assert (end.outcome, list(end.waiters)) == (REFUSED, [BERT])
 

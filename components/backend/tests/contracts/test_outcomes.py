@@ -60,7 +60,7 @@ async def test_answering_again_returns_the_same_id_and_stores_nothing(table):
     claim = await _claim(table)
     first = await table.worker.answer(claim, {"n": 1})
     assert await table.worker.answer(claim, {"n": 2}) == first
-    await table.worker.told(7)
+    await table.worker.told(first)
     assert (await table.worker.answer(claim, {"n": 3})).outcome == first.outcome
     assert await table.stored() == {first.outcome: {"n": 1}}
 
@@ -211,34 +211,49 @@ async def test_a_task_that_succeeds_after_a_failure_tells_its_result(table):
 
 async def test_told_makes_an_answered_task_done_and_leaves_a_failed_one_failed(table):
     other = Task(8, TaskType.EMAIL, "x@example.com")
-    await table.worker.answer(await _claim(table), {})
-    await table.worker.fail(await _claim(table, 2, other), REFUSED)
-    await asyncio.gather(table.worker.told(7), table.worker.told(8))
+    answered = await table.worker.answer(await _claim(table), {})
+    failed = await table.worker.fail(await _claim(table, 2, other), REFUSED)
+    await asyncio.gather(table.worker.told(answered), table.worker.told(failed))
     assert await _status(table, 7) is TaskStatus.DONE
     assert await _status(table, 8) is TaskStatus.FAILED
 
 
 async def test_told_is_nothing_for_a_task_without_an_end(table):
     await _claim(table)
-    await table.worker.told(7)
+    for outcome in (REFUSED, 1):
+        await table.worker.told(Finished(7, outcome))
     assert await _status(table) is TaskStatus.PROCESSING
 
 
 @pytest.mark.parametrize("end", ["answered", "failed"])
 async def test_an_end_to_tell_later_is_due_again_until_it_is_told(table, end):
     claim = await _claim(table)
-    await (table.worker.answer(claim, {}) if end == "answered" else table.worker.fail(claim, REFUSED))
+    ended = await (table.worker.answer(claim, {}) if end == "answered" else table.worker.fail(claim, REFUSED))
     await table.worker.tell_later(7)
     assert await table.wakes.due(10) == []
     await table.pass_time(timedelta(seconds=5))
     assert [wake.task for wake in await table.wakes.due(10)] == [TASK]
-    await table.worker.told(7)
+    await table.worker.told(ended)
     assert await table.wakes.due(10) == []
 
 
-async def test_tell_later_after_it_was_told_wakes_nobody(table):
+@pytest.mark.parametrize("other", [REFUSED, 10**9], ids=["failure", "another result"])
+async def test_the_word_on_another_end_is_none_on_this_one(table, other):
+    """A copy may speak of the failure of a task that was replayed, and answered, meanwhile."""
     await table.worker.answer(await _claim(table), {})
-    await table.worker.told(7)
+    await table.worker.told(Finished(7, other))
+    assert await _status(table) is TaskStatus.ANSWERED
+
+
+@pytest.mark.parametrize("other", [AWAY, Failure(REFUSED.category, "for another reason"), 1], ids=str)
+async def test_the_word_on_another_end_is_none_on_a_failure(table, other):
+    await table.worker.fail(await _claim(table), REFUSED)
+    await table.worker.told(Finished(7, other))
+    assert await table.wakes.bury(await table.wakes.heartbeats()) == 1, "it is still somebody's to tell"
+
+
+async def test_tell_later_after_it_was_told_wakes_nobody(table):
+    await table.worker.told(await table.worker.answer(await _claim(table), {}))
     await table.worker.tell_later(7)
     await table.pass_time(FOREVER)
     assert await table.wakes.due(10) == []

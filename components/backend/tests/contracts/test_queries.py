@@ -28,8 +28,7 @@ async def _six(table):
     await table.pass_time(timedelta(seconds=1))
     await table.worker.answer(await _claim(table, answered), {})
     await table.pass_time(timedelta(seconds=1))
-    await table.worker.answer(await _claim(table, done), {})
-    await table.worker.told(5)
+    await table.worker.told(await table.worker.answer(await _claim(table, done), {}))
     await table.pass_time(timedelta(seconds=1))
     await table.worker.fail(await _claim(table, failed), AWAY)
 

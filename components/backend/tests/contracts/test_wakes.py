@@ -28,6 +28,25 @@ async def test_what_is_due_comes_longest_overdue_first_and_no_more_than_asked_fo
     assert [wake.task.task_id for wake in await table.wakes.due(2)] == [2, 3]
 
 
+async def test_a_task_whose_wake_up_could_not_be_sent_is_due_at_once(table):
+    await table.intake.submit(TASK, None)
+    assert await _due(table) == []
+    await table.intake.wake_soon(7)
+    assert await _due(table) == [7]
+    await table.wakes.woken(await table.wakes.due(10))
+    assert await _due(table) == []
+
+
+async def test_it_is_not_woken_where_somebody_has_it_in_hand_or_it_waits(table):
+    await table.intake.submit(TASK, None)
+    claim = await table.worker.claim(TASK, None, 1)
+    await table.intake.wake_soon(7)
+    assert await _due(table) == []
+    await table.worker.park(claim, AWAY, MINUTE)
+    await table.intake.wake_soon(7)
+    assert await _due(table) == []
+
+
 async def test_a_woken_parked_task_is_queued_and_can_be_claimed(table):
     await table.worker.park(await table.worker.claim(TASK, None, 1), AWAY, MINUTE)
     await table.pass_time(MINUTE)
@@ -112,6 +131,17 @@ async def test_the_end_that_a_buried_worker_did_not_tell_is_told_by_another(tabl
     assert sorted(await _due(table)) == [7, 8]
     assert await _status(table, 7) is TaskStatus.ANSWERED
     assert (await (await table.another_worker()).claim(TASK, None, 3)).outcome == ended.outcome
+
+
+async def test_an_end_that_a_living_worker_holds_for_long_is_told_again(table):
+    """A database that crashes may have forgotten that it was told, and the worker does not know."""
+    await table.worker.answer(await table.worker.claim(TASK, None, 1), {})
+    await table.worker.fail(await table.worker.claim(Task(8, TaskType.GPT, "x"), None, 2), REFUSED)
+    assert await table.wakes.bury({}) == 0
+    await table.pass_time(MINUTE)
+    assert await table.wakes.bury({}) == 2
+    assert sorted(await _due(table)) == [7, 8]
+    assert await table.wakes.bury({}) == 0
 
 
 async def test_a_worker_that_has_beaten_since_is_not_buried(table):

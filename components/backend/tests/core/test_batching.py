@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from gonets.core.shared.batching import Batcher
+from gonets.core.shared.errors import Unavailable, Unexplained
 
 
 class Flushes:
@@ -49,6 +50,27 @@ async def test_what_comes_at_the_same_moment_travels_together_and_each_gets_its_
     found = await asyncio.gather(*map(batcher.add, range(5)))
     assert found == [f"done {number}" for number in range(5)]
     assert flushes.batches == [[0, 1, 2, 3, 4]]
+
+
+async def test_heavy_items_do_not_travel_together_and_one_that_is_too_heavy_travels_alone():
+    flushes = Flushes()
+    batcher = Batcher(flushes, weigh=len, heaviest=4)
+    found = await asyncio.gather(*map(batcher.add, ["aa", "bb", "c", "dddddd", "eeee", "f"]))
+    assert found == ["done aa", "done bb", "done c", "done dddddd", "done eeee", "done f"]
+    assert sorted(flushes.batches) == [["aa", "bb"], ["c"], ["dddddd"], ["eeee"], ["f"]]
+
+
+async def test_an_error_that_nobody_explains_may_be_one_item_s_fault_and_fails_it_alone():
+    class Trigger(Flushes):
+        async def __call__(self, items):
+            await super().__call__(items)
+            if "bad" in items:
+                raise Unexplained("boom")
+            return items
+
+    batcher = Batcher(Trigger(), shared_errors=(Unavailable,))
+    found = await asyncio.gather(*map(batcher.add, ["a", "bad", "b"]), return_exceptions=True)
+    assert [found[0], type(found[1]), found[2]] == ["a", Unexplained, "b"]
 
 
 async def test_while_the_flushes_are_busy_the_rest_gathers_in_order():

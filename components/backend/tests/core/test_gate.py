@@ -123,6 +123,12 @@ class TestPermits:
         await gate.leave(entered[0], None)
         assert await waiting == Entered()
 
+    async def test_who_turns_back_gives_the_permit_back_and_says_nothing_of_the_provider(self, make, budget):
+        gate = make(in_flight=1)
+        await gate.enter()
+        gate.turn_back()
+        assert await gate.enter() == Entered()
+
     async def test_what_nobody_here_needs_goes_back_to_all(self, make, budget):
         budget.free_permits = 1
         gate = make(in_flight=1)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gonets.core.shared.errors import Invalid, Unavailable
+from gonets.core.shared.errors import Invalid, Unavailable, Unexplained
 from gonets.core.shared.patience import until_available
 
 
@@ -63,3 +63,8 @@ async def test_cancellation_ends_it():
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+async def test_what_nobody_explains_is_said_loudly_and_once(pauses, caplog):
+    assert await until_available(Action(*[Unexplained("boom")] * 3, "result")) == "result"
+    assert [line.reason for line in caplog.records if line.levelname == "ERROR"] == ["boom"]

@@ -1,6 +1,7 @@
 """What the outside can ask of tasks, on fakes."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -127,15 +128,28 @@ class TestSubmitTask:
             await submit(OTHER, LONG)
         assert announcements.wakes == [TASK]
 
+    async def test_while_nobody_can_be_woken_it_is_taken_without_waiting(self, submit, table, announcements):
+        announcements.available = False
+        async with asyncio.timeout(5):
+            assert await submit(TASK, LONG) is None
+        assert _status(table) is TaskStatus.QUEUED
+
     async def test_while_no_reply_could_arrive_it_is_taken_without_waiting(self, submit, table, inbox):
         inbox.available = False
         assert await submit(TASK, LONG) is None
         assert table.rows[7].waiters == []
 
+    async def test_handed_in_again_it_is_woken_for_its_first_wake_up_may_be_lost(self, submit, table, announcements):
+        await table.submit(TASK, None)  # and there the process died
+        await submit(TASK, NO_TIME)
+        assert announcements.wakes == [TASK]
+        await table.claim(TASK, None, 1)
+        await submit(TASK, NO_TIME)
+        assert announcements.wakes == [TASK]
+
     async def test_while_the_broker_is_away_it_is_taken_and_woken_by_the_scheduler(self, submit, table, announcements):
         announcements.available = False
         assert await submit(TASK, NO_TIME) is None
-        table.clock.advance(timedelta(minutes=1))
         assert [wake.task for wake in await table.due(10)] == [TASK]
 
     async def test_while_the_database_is_away_it_is_not_taken(self, submit, table, announcements, inbox):
@@ -185,7 +199,7 @@ class TestTakeTask:
 
     async def test_a_known_result_is_told_again(self, take, table, announcements):
         end = await table.answer(await table.claim(TASK, None, 1), {})
-        await table.told(7)
+        await table.told(end)
         assert await take(TASK, ANNA, 2) is None
         assert announcements.results == [(7, end.outcome)]
         assert announcements.replies == [(ANNA, 7, end.outcome)]
@@ -267,6 +281,47 @@ class TestRunTask:
         await run(claim)
         assert provider.asked == []
         assert announcements.results == []
+
+    async def test_a_claim_that_was_lost_at_the_gate_asks_nobody(
+        self, run, claim, lifeline, provider, announcements, gate, monkeypatch
+    ):
+        enter = gate.enter
+
+        async def frozen_for_long():
+            lifeline.life, lifeline.fresh = 2, False
+            return await enter()
+
+        monkeypatch.setattr(gate, "enter", frozen_for_long)
+        await run(claim)
+        assert provider.asked == []
+        assert announcements.results == []
+
+    async def test_a_heart_that_stood_still_at_the_gate_beats_again_before_the_call(
+        self, run, claim, lifeline, provider, gate, monkeypatch
+    ):
+        enter, entered = gate.enter, []
+
+        async def frozen_once():
+            lifeline.fresh = bool(entered)
+            entered.append(await enter())
+            return entered[-1]
+
+        monkeypatch.setattr(gate, "enter", frozen_once)
+        await run(claim)
+        assert (provider.asked, len(entered)) == ([TASK.data], 2)
+
+    async def test_what_a_dead_worker_may_have_asked_is_asked_again_and_logged(self, run, claim, provider, caplog):
+        await run(replace(claim, takeovers=1))
+        assert provider.asked == [TASK.data]
+        [line] = [record for record in caplog.records if record.message == "asking again"]
+        assert (line.task_id, line.category) == (7, "outcome_unknown")
+
+    async def test_it_is_not_asked_again_where_that_may_be_paid_twice(self, run, claim, table, provider, announcements):
+        policies = dict.fromkeys(TaskType, RetryPolicy(repeat_unknown=False))
+        await replace(run, policies=policies)(replace(claim, takeovers=1))
+        assert provider.asked == []
+        [(_, failure)] = announcements.failures
+        assert (failure.category, _status(table)) == (Category.OUTCOME_UNKNOWN, TaskStatus.FAILED)
 
     @pytest.mark.parametrize(
         "category", [Category.UNAVAILABLE, Category.QUOTA_EXHAUSTED, Category.OUTCOME_UNKNOWN], ids=str
@@ -448,6 +503,14 @@ class TestWakeTasks:
         for number in task_ids:
             task = Task(number, TaskType.GPT, "x")
             await table.park(await table.claim(task, None, number), REFUSED, timedelta(seconds=number))
+
+    async def test_who_looked_on_knows_the_dead_when_it_takes_the_lead(self, wake, table, clock):
+        await table.claim(TASK, None, 1)
+        for _ in range(11):
+            clock[0] += 1
+            await wake.look_on()
+        assert _status(table) is TaskStatus.PROCESSING, "who only looks on changes nothing"
+        assert await wake() == 1
 
     async def test_nothing_due_wakes_nobody(self, wake, table, announcements):
         await self._parked(table, 5)

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from gonets.adapters.rabbitmq import topology
+
 ROOT = Path(__file__).parents[4]
 DEPLOYMENT = ROOT / "deployment" / "backend"
 COMPOSE = (DEPLOYMENT / "docker-compose.yaml").read_text(encoding="utf-8")
@@ -40,9 +42,15 @@ def test_the_native_stack_has_the_defaults_of_the_example():
 def test_compose_has_every_process_and_server():
     assert SERVICES.keys() == {
         *("api", "worker", "scheduler", "sandbox", "migrate", "db", "rabbitmq", "pgadmin"),
+        *("prometheus", "loki", "alloy", "grafana"),
     }
     assert SERVICES["worker"]["deploy"]["replicas"] == 2
     assert all("healthcheck" in service for service in SERVICES.values())
+
+
+def test_what_only_watches_is_started_only_when_asked_for():
+    watching = {name for name, service in SERVICES.items() if service.get("profiles") == ["observability"]}
+    assert watching == {"prometheus", "loki", "alloy", "grafana"}
 
 
 def test_nothing_starts_before_what_it_needs():
@@ -71,6 +79,15 @@ def test_lock_files_say_nothing_of_the_machine_that_made_them():
         text = (ROOT / "components" / "backend" / name).read_text(encoding="utf-8")
         assert not re.search(r"://|^-|@ ", text, re.MULTILINE)
         assert text.count("--hash=sha256:") > text.count("==")
+
+
+def test_the_broker_of_compose_and_of_an_operator_drops_no_task_that_went_back_often():
+    configured = (DEPLOYMENT / "rabbitmq.conf").read_text(encoding="utf-8")
+    [pattern] = re.findall(r"^default_policies\.operator\.gonets\.queue_pattern = (.+)$", configured, re.MULTILINE)
+    [limit] = re.findall(r"^default_policies\.operator\.gonets\.delivery_limit = (\d+)$", configured, re.MULTILINE)
+    operations = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    assert f"""'{pattern}' '{{"delivery-limit": {limit}}}'""" in operations
+    assert all(re.search(pattern, queue) for queue in topology.PUBLIC)
 
 
 def test_what_is_tested_is_what_runs():

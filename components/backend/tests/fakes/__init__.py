@@ -1,9 +1,10 @@
 """The ports of the core in memory. The contract suites hold them to what the real adapters do."""
 
 from fakes.announcements import FakeAnnouncements
+from fakes.dead_letters import FakeDeadLetters
 from fakes.providers import FakeBudget, FakeCircuits
 from fakes.replies import FakeReplyInbox
-from fakes.task_table import Clock, FakeTaskTable
+from fakes.task_table import Clock, FakeFailedTasks, FakeTaskTable
 from fakes.worker import FakeLifeline, FakeProvider
 
 __all__ = [
@@ -11,6 +12,8 @@ __all__ = [
     "FakeAnnouncements",
     "FakeBudget",
     "FakeCircuits",
+    "FakeDeadLetters",
+    "FakeFailedTasks",
     "FakeLifeline",
     "FakeProvider",
     "FakeReplyInbox",

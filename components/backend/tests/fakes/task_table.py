@@ -24,9 +24,11 @@ from gonets.core.tasks.model import (
     Waiter,
     Wake,
 )
+from gonets.core.tasks.set_aside import Choice, FailedPage, FailedTask, Handled
 
 _WAKE_AGAIN = timedelta(seconds=30)
 _TELL_AGAIN = timedelta(seconds=5)
+_TOLD_WITHIN = timedelta(seconds=30)
 _MAX_WAITERS = 100
 _ENDED = (TaskStatus.ANSWERED, TaskStatus.DONE, TaskStatus.FAILED)
 
@@ -58,6 +60,13 @@ class _Row:
     takeovers: int = 0
     alone: bool = False
     history: list[Attempt] = field(default_factory=list)
+    replays: int = 0
+    replayed_at: datetime | None = None
+    dropped_at: datetime | None = None
+
+    @property
+    def told(self) -> bool:
+        return self.life is None and self.wake_at is None
 
     @property
     def ended(self) -> bool:
@@ -108,13 +117,19 @@ class FakeTaskTable:
             row = self._record(task, TaskStatus.QUEUED)
             row.add(waiter)
             row.wake_at = self.clock.now + _WAKE_AGAIN
-            return Pending(new=True)
+            return Pending(new=True, queued=True)
         if row.task != task:
             return Conflicting(task.task_id)
         if row.ended:
             return Finished(task.task_id, row.end().outcome)
         row.add(waiter)
-        return Pending()
+        return Pending(queued=row.status is TaskStatus.QUEUED)
+
+    async def wake_soon(self, task_id: int) -> None:
+        self._open()
+        row = self.rows[task_id]
+        if row.status is TaskStatus.QUEUED:
+            row.wake_at = self.clock.now
 
     def _record(self, task: Task, status: TaskStatus) -> _Row:
         row = self.rows[task.task_id] = _Row(task, status, self.clock.now, self.clock.now)
@@ -137,7 +152,8 @@ class FakeTaskTable:
             row.wake_at, row.wakes, row.updated_at = None, 0, self.clock.now
         if row.status is TaskStatus.PROCESSING and row.token == token:
             assert row.life is not None
-            return Claimed(row.task, token, row.life, row.attempts, row.takeovers, self.clock.now - row.created_at)
+            age = self.clock.now - (row.replayed_at or row.created_at)
+            return Claimed(row.task, token, row.life, row.attempts, row.takeovers, age)
         return Pending()
 
     # --- TaskOutcomes ---
@@ -167,7 +183,7 @@ class FakeTaskTable:
         self._enter(row, failure if counted else None)
         row.attempts -= not counted
         row.status, row.failure, row.wake_at = TaskStatus.PARKED, _readable(failure), self.clock.now + delay
-        row.takeovers, row.alone = 0, False
+        row.takeovers, row.alone = 0 if counted else row.takeovers, False
         row.token, row.life, row.wakes, row.updated_at = None, None, 0, self.clock.now
         return True
 
@@ -202,13 +218,20 @@ class FakeTaskTable:
         row = self.rows.get(claim.task.task_id)
         return row if row and row.token == claim.token and row.status in statuses else None
 
-    async def told(self, task_id: int) -> None:
+    async def told(self, end: Finished) -> None:
         self._open()
-        row = self.rows.get(task_id)
-        if row and row.status in (TaskStatus.ANSWERED, TaskStatus.FAILED):
-            row.status = TaskStatus.DONE if row.status is TaskStatus.ANSWERED else row.status
+        row = self.rows.get(end.task_id)
+        if row is None or row.status not in (TaskStatus.ANSWERED, TaskStatus.FAILED):
+            return
+        known, said = row.end().outcome, end.outcome
+        if isinstance(known, Failure) and isinstance(said, Failure):
+            same = (known.category, known.reason) == (said.category, said.reason)
+        else:
+            same = known == said
+        if same:
+            if row.status is TaskStatus.ANSWERED:
+                row.status, row.updated_at = TaskStatus.DONE, self.clock.now
             row.life, row.token, row.wake_at, row.waiters = None, None, None, []
-            row.updated_at = self.clock.now
 
     async def tell_later(self, task_id: int) -> None:
         self._open()
@@ -227,7 +250,16 @@ class FakeTaskTable:
         for life, beats in dead.items():
             if self.lives.get(life) == beats:
                 del self.lives[life]
-        orphans = [row for row in self.rows.values() if row.life is not None and row.life not in self.lives]
+        late = self.clock.now - _TOLD_WITHIN
+        orphans = [
+            row
+            for row in self.rows.values()
+            if row.life is not None
+            and (
+                row.life not in self.lives
+                or (row.status in (TaskStatus.ANSWERED, TaskStatus.FAILED) and row.updated_at < late)
+            )
+        ]
         for row in orphans:
             if row.status is TaskStatus.PROCESSING:
                 row.takeovers += 1
@@ -288,7 +320,75 @@ class FakeTaskTable:
             created_at=row.created_at,
             updated_at=row.updated_at,
             next_attempt_at=row.wake_at if row.status is TaskStatus.PARKED else None,
+            replays=row.replays,
         )
+
+
+class FakeFailedTasks:
+    """Implements FailedTasks, on a fake table."""
+
+    def __init__(self, table: FakeTaskTable) -> None:
+        self._table = table
+
+    async def get(self, task_id: int) -> FailedTask | None:
+        rows = self._chosen(Choice(ids=[task_id]))
+        return replace(_failed(rows[0]), history=list(rows[0].history)) if rows else None
+
+    async def page(self, chosen: Choice[int], *, cursor: str | None, limit: int) -> FailedPage:
+        end = _from_cursor(cursor) if cursor else None
+        rows = [row for row in self._chosen(chosen)[::-1] if end is None or _failed_place(row) < end]
+        last = rows[limit - 1] if len(rows) > limit else None
+        next_cursor = f"{last.updated_at.isoformat()} {last.task.task_id}" if last else None
+        return FailedPage([_failed(row) for row in rows[:limit]], next_cursor)
+
+    async def replay(self, chosen: Choice[int]) -> Handled:
+        rows = self._chosen(chosen)
+        told = [row for row in rows if row.told]
+        for row in told:
+            row.status, row.wakes, row.attempts, row.takeovers, row.alone = TaskStatus.PARKED, 0, 0, 0, False
+            row.replays += 1
+            row.wake_at = row.replayed_at = row.updated_at = self._table.clock.now
+            row.dropped_at = None
+        return Handled(len(told), complete=len(told) == len(rows))
+
+    async def drop(self, chosen: Choice[int]) -> Handled:
+        rows = [row for row in self._chosen(chosen) if row.dropped_at is None]
+        for row in rows:
+            row.dropped_at = self._table.clock.now
+        return Handled(len(rows))
+
+    def _chosen(self, chosen: Choice[int]) -> list[_Row]:
+        self._table._open()
+        return sorted(
+            (
+                row
+                for row in self._table.rows.values()
+                if row.status is TaskStatus.FAILED
+                and row.failure
+                and (chosen.ids is not None or row.dropped_at is None)
+                and chosen.takes(row.task.task_id, row.failure.category, row.failure.reason, row.updated_at)
+            ),
+            key=_failed_place,
+        )
+
+
+def _failed_place(row: _Row) -> tuple[datetime, int]:
+    return row.updated_at, row.task.task_id
+
+
+def _failed(row: _Row) -> FailedTask:
+    assert row.failure is not None
+    return FailedTask(
+        task=row.task,
+        failure=replace(row.failure, answer=row.history[-1].failure.answer if row.history else None),
+        attempts=row.attempts,
+        replays=row.replays,
+        created_at=row.created_at,
+        first_failed_at=row.history[0].ended_at if row.history else None,
+        failed_at=row.updated_at,
+        dropped_at=row.dropped_at,
+        told=row.told,
+    )
 
 
 def _place(row: _Row) -> tuple[datetime, int]:

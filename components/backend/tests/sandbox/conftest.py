@@ -17,11 +17,12 @@ from sandbox.settings import Settings
 
 
 class Remote:
-    """The sandbox as its users see it: two ports."""
+    """The sandbox as its users see it: some ports; `running` knows them all."""
 
-    def __init__(self, http_port: int, grpc_port: int, http: httpx.AsyncClient) -> None:
-        self.http_port = http_port
-        self.grpc_address = f"127.0.0.1:{grpc_port}"
+    def __init__(self, running: Sandbox, http: httpx.AsyncClient) -> None:
+        self.running = running
+        self.http_port = running.http_port
+        self.grpc_address = f"127.0.0.1:{running.grpc_port}"
         self.http = http
 
     async def fault(self, provider: str, **body: Any) -> dict[str, Any]:
@@ -69,7 +70,7 @@ async def sandbox() -> AsyncIterator[Remote]:
     running = Sandbox(Settings(http_port=0, grpc_port=0, journal_size=500))
     await running.start()
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{running.http_port}", verify=False) as http:
-        yield Remote(running.http_port, running.grpc_port, http)
+        yield Remote(running, http)
     await running.stop()
 
 

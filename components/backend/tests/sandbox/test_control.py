@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from sandbox.app import Sandbox
+from sandbox.registry import NAMES
 from sandbox.settings import SettingError, Settings, read_settings
 
 SOURCES = Path(__file__).parents[2] / "src"
@@ -130,7 +131,7 @@ async def test_reset_puts_everything_back(sandbox):
     await ask(sandbox, "1")
     await sandbox.http.post("/control/reset")
     assert (await sandbox.http.get("/control/settings")).json() == before
-    assert (await sandbox.http.get("/control/faults")).json() == dict.fromkeys(["dadata", "yandexgpt", "sms_gateway"])
+    assert (await sandbox.http.get("/control/faults")).json() == dict.fromkeys(NAMES)
     assert (await sandbox.count())["total"] == 0
     answers = [await sandbox.http.post(PHONE, headers=HEADERS, json=["1"]) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 200]
@@ -149,7 +150,17 @@ async def start(**environ: str) -> asyncio.subprocess.Process:
         sys.executable,
         "-m",
         "sandbox",
-        env={**os.environ, "PYTHONPATH": str(SOURCES), "SANDBOX_HTTP_PORT": "0", "SANDBOX_GRPC_PORT": "0", **environ},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(SOURCES),
+            "SANDBOX_HTTP_PORT": "0",
+            "SANDBOX_GRPC_PORT": "0",
+            "SANDBOX_BOT_PORT": "0",
+            "SANDBOX_SMTP_PORT": "0",
+            "SANDBOX_SMTPS_PORT": "0",
+            "SANDBOX_SMPP_PORT": "0",
+            **environ,
+        },
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -189,10 +200,12 @@ async def test_the_process_stops_although_a_call_hangs(number, until):
 )
 async def test_a_bad_setting_is_named(name, value):
     with pytest.raises(SettingError, match=f"^{name}: "):
-        await Sandbox(read_settings({"SANDBOX_HTTP_PORT": "0", "SANDBOX_GRPC_PORT": "0", name: value})).start()
+        await Sandbox(
+            read_settings({"SANDBOX_HTTP_PORT": "0", "SANDBOX_GRPC_PORT": "0", "SANDBOX_BOT_PORT": "0", name: value})
+        ).start()
 
 
-@pytest.mark.parametrize("name", ["SANDBOX_HTTP_PORT", "SANDBOX_GRPC_PORT"])
+@pytest.mark.parametrize("name", ["SANDBOX_HTTP_PORT", "SANDBOX_GRPC_PORT", "SANDBOX_SMTP_PORT", "SANDBOX_SMPP_PORT"])
 async def test_a_port_in_use_is_one_line(name):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         process = await start(**{name: str(taken.getsockname()[1])})
@@ -203,5 +216,5 @@ async def test_a_port_in_use_is_one_line(name):
 
 
 def test_defaults():
-    assert read_settings({}) == Settings("127.0.0.1", 9090, 9091, "", 200_000)
+    assert read_settings({}) == Settings("127.0.0.1", 9090, 9091, "", 200_000, 5000, 2525, 2465, 2775)
     assert read_settings({"SANDBOX_HTTP_PORT": " "}).http_port == 9090

@@ -207,7 +207,7 @@ async def test_a_body_that_is_no_json(sandbox):
 
 
 async def test_a_provider_nobody_plays(sandbox):
-    for path in ("/control/faults/twilio", "/control/settings/twilio"):
+    for path in ("/control/faults/nobody", "/control/settings/nobody"):
         answer = await sandbox.http.put(path, json={})
         assert (answer.status_code, answer.json()["errors"][0]["field"]) == (404, "provider")
 

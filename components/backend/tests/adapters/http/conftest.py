@@ -47,7 +47,7 @@ def make_door() -> Callable[..., Door]:
         submit = SubmitTask(table, announcements, inbox)
         app = create_app(
             [router(submit, ReadTasks(table), timedelta(seconds=wait))],
-            health.router({name: check(name) for name in ("database", "broker")}),
+            health.router({"database": check("database")}, {"broker": check("broker")}),
             documentation=documentation,
         )
         return Door(app, table, announcements, inbox, checks)

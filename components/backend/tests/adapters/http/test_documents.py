@@ -103,7 +103,7 @@ async def test_docs_leads_to_swagger(http: httpx.AsyncClient) -> None:
     assert answer.headers["location"] == "/api/v1/docs"
 
 
-async def test_redoc_is_for_development_only(make_door: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("page", ["/docs", "/api/v1/docs", "/api/v1/redoc", "/api/v1/openapi.json"])
+async def test_documents_can_be_closed(make_door: Callable[..., Any], page: str) -> None:
     async with make_door(documentation=False).client() as http:
-        assert (await http.get("/api/v1/redoc")).status_code == 404
-        assert (await http.get("/api/v1/docs")).status_code == 200
+        assert (await http.get(page)).status_code == 404

@@ -33,6 +33,9 @@ async def test_each_category_of_failure_has_its_status(door: Any, http: httpx.As
         Category.INVALID: 422,
         Category.NOT_FOUND: 404,
         Category.CONFLICT: 409,
+        Category.UNAUTHENTICATED: 401,
+        Category.FORBIDDEN: 403,
+        Category.THROTTLED: 429,
         Category.UNAVAILABLE: 502,
         Category.QUOTA_EXHAUSTED: 502,
         Category.REFUSED: 502,
@@ -133,11 +136,14 @@ async def test_readiness_names_what_is_away(door: Any, http: httpx.AsyncClient) 
         "checks": {"database": "ok", "broker": "ok"},
     }
     door.checks["broker"] = OSError("no route")
-
     answer = await http.get("/health/ready")
+    assert answer.status_code == 200, "tasks are taken all the same"
+    assert answer.json() == {"status": "degraded", "checks": {"database": "ok", "broker": "no route"}}
 
+    door.checks["database"] = OSError("no route")
+    answer = await http.get("/health/ready")
     assert answer.status_code == 503
-    assert answer.json() == {"status": "not ready", "checks": {"database": "ok", "broker": "no route"}}
+    assert answer.json() == {"status": "not ready", "checks": {"database": "no route", "broker": "no route"}}
     assert (await http.get("/health/live")).status_code == 200
 
 

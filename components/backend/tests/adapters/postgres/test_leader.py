@@ -107,3 +107,13 @@ async def test_a_server_that_went_silent_is_unavailable_in_time_and_no_reason_to
             await asyncio.wait_for(one.leads(), 5)
         proxy.thaw()
         await eventually(lambda: _leads(one), "it leads again")
+
+
+async def test_a_leader_that_something_between_keeps_alive_is_forgotten(leader, servers):
+    async with Proxy(servers.database.host, servers.database.port) as proxy:
+        through = servers.database.model_copy(update={"host": "127.0.0.1", "port": proxy.port})
+        gone, other = leader(through, timeout=0.3, silence=1), leader()
+        assert await gone.leads()
+        proxy.lose()
+        assert not await other.leads()
+        await eventually(lambda: _leads(other), "another leads", timeout=5)

@@ -21,7 +21,8 @@ class Connection:
         """Reads one whole request and writes it down. False: the client left instead."""
         try:
             head = await self._reader.readuntil(b"\r\n\r\n")
-            length = next(int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
+            lines = head.lower().split(b"\r\n")
+            length = next((int(line[15:]) for line in lines if line.startswith(b"content-length:")), 0)
             self._peer.requests.append((head, await self._reader.readexactly(length)))
         except (asyncio.IncompleteReadError, ConnectionError):
             return False
@@ -30,6 +31,13 @@ class Connection:
     async def received(self, marker: bytes) -> None:
         """Returns when the client has sent these bytes."""
         await self._reader.readuntil(marker)
+
+    async def exactly(self, count: int) -> bytes:
+        """So many bytes. Raises ConnectionResetError where the client leaves instead."""
+        try:
+            return await self._reader.readexactly(count)
+        except asyncio.IncompleteReadError as error:
+            raise ConnectionResetError from error
 
     async def send(self, data: bytes) -> None:
         self._writer.write(data)

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from adapters.providers.conftest import KEY, SECRET, Remote
-from adapters.providers.peer import Peer, answer, answering
+from adapters.providers.peer import Peer, answer, answering, once
 from gonets.adapters.providers.dadata import Dadata
 from gonets.adapters.providers.transport import HttpTransport
 from gonets.core.shared.errors import Category
@@ -192,10 +192,46 @@ async def test_no_secret_is_told(dadata: Make, caplog: pytest.LogCaptureFixture,
     body = json.dumps({"family": "CLIENT_ERROR", "reason": words, "message": words}).encode()
     async with Peer(answering(answer(body, f"X-Echo: {KEY} {SECRET}", status=f"{status} {KEY}"))) as peer:
         error = await failure(dadata(peer.url))
+    assert error.answer is not None
+    assert "Feature 'CLEAN' disabled for token '***', secret '***'" in error.answer
     for secret in (KEY, SECRET):
         assert secret not in error.reason
+        assert secret not in error.answer
         assert secret not in repr(error)
         assert secret not in caplog.text
+
+
+# Its words
+
+
+@pytest.mark.parametrize("status", ["400 Bad", "401 No", "429 Slow", "500 Oops", "504 Late", "302 Away", "200 OK"])
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"message": "Bad request"}', '{"message": "Bad request"}'),
+        ("<html>ой</html>\n".encode(), "<html>ой</html>"),
+        (b"nul \0, broken \xff", "nul \ufffd, broken \ufffd"),
+        (b"x" * 501, "x" * 499 + "…"),
+        (b"", None),
+    ],
+)
+async def test_what_it_said_is_kept(dadata: Make, status: str, body: bytes, words: str | None) -> None:
+    async with Peer(answering(answer(body, status=status))) as peer:
+        assert (await failure(dadata(peer.url))).answer == words
+
+
+@pytest.mark.parametrize("before", range(480, 501, 4))
+async def test_no_half_of_a_key_is_kept_where_words_are_cut(dadata: Make, before: int) -> None:
+    async with Peer(answering(answer(b" " * 9 + b"x" * before + KEY.encode(), status="401 No"))) as peer:
+        answered = (await failure(dadata(peer.url))).answer
+    assert answered is not None
+    assert answered.rstrip("*…") == "x" * min(before, 499)
+
+
+async def test_it_said_nothing_where_nothing_complete_came(dadata: Make) -> None:
+    assert (await failure(dadata("http://127.0.0.1:1/"))).answer is None
+    async with Peer(once(b"HTTP/1.1 500 No\r\nContent-Length: 9\r\n\r\nhalf")) as peer:
+        assert (await failure(dadata(peer.url))).answer is None
 
 
 # The examples, over the wire

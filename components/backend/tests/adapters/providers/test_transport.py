@@ -16,9 +16,8 @@ import pytest
 
 from adapters.providers.conftest import Authority
 from adapters.providers.peer import Behaviour, Connection, Peer, answer, answering, once
-from gonets.adapters.providers.transport import MAX_ANSWER, Answer, HttpTransport
+from gonets.adapters.providers.transport import MAX_ANSWER, Answer, CallError, HttpTransport
 from gonets.core.shared.errors import Category
-from gonets.core.tasks.model import ProviderError
 
 Make = Callable[..., HttpTransport]
 SHORT = {"timeout": 0.3, "connect_timeout": 0.3}
@@ -46,8 +45,8 @@ async def post(transport: HttpTransport, url: str) -> Answer:
     return await transport.post(url, b'["1"]', {"Authorization": "Token key", "Content-Type": "application/json"})
 
 
-async def failure(transport: HttpTransport, url: str) -> ProviderError:
-    with pytest.raises(ProviderError) as caught:
+async def failure(transport: HttpTransport, url: str) -> CallError:
+    with pytest.raises(CallError) as caught:
         async with asyncio.timeout(8):
             await post(transport, url)
     return caught.value
@@ -248,6 +247,30 @@ async def test_a_kept_connection_closed_on_reading_our_request(
         error = await failure(transport, peer.url)
         assert error.category is Category.OUTCOME_UNKNOWN
         assert (len(peer.requests), len(peer.connections)) == (2, 1)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "GET"])
+async def test_no_method_is_sent_twice(transport: HttpTransport, method: str) -> None:
+    async def behave(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(answer())
+        await connection.request()
+
+    async with Peer(behave) as peer:
+        await transport.request(method, peer.url, {"Content-Length": "1"}, b"1")
+        with pytest.raises(CallError) as caught:
+            await transport.request(method, peer.url, {"Content-Length": "1"}, b"1")
+        assert caught.value.category is Category.OUTCOME_UNKNOWN
+        assert (len(peer.requests), len(peer.connections)) == (2, 1)
+
+
+async def test_a_call_may_bring_its_own_timeout(transport: HttpTransport) -> None:
+    began = time.monotonic()
+    async with Peer(once(b"", then="wait")) as peer:
+        with pytest.raises(CallError) as caught:
+            await transport.request("PUT", peer.url, {}, b"1", timeout=0.3)
+    assert caught.value.category is Category.OUTCOME_UNKNOWN
+    assert time.monotonic() - began < 3
 
 
 async def test_a_kept_connection_closed_long_ago_is_not_used(transport: HttpTransport) -> None:

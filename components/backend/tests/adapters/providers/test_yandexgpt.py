@@ -595,8 +595,42 @@ async def test_no_secret_is_told(status: str, caplog: pytest.LogCaptureFixture) 
         error = await failure(gpt(server.address))
         assert server.metadata[0]["authorization"] == f"Api-Key {KEY}"
     logging.getLogger("test").exception("what a log shows of it", exc_info=error)
+    assert error.answer == "Unknown api key '***'"
     assert KEY not in error.reason
     assert KEY not in caplog.text
+
+
+# Its words
+
+
+@pytest.mark.parametrize(
+    ("details", "words"),
+    [
+        ("слишком длинный текст", "слишком длинный текст"),
+        ("nul \0", "nul \ufffd"),
+        ("x" * 490 + KEY, "x" * 490 + "***"),
+        ("x" * 498 + KEY, "x" * 498 + "*…"),
+        ("", None),
+    ],
+)
+async def test_what_it_said_is_kept(details: str, words: str | None) -> None:
+    async def refuse(_request: Any, context: Any) -> AsyncIterator[Any]:
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, details)
+        yield
+
+    async with StandIn(refuse) as server:
+        assert (await failure(gpt(server.address))).answer == words
+
+
+async def test_what_grpc_says_at_our_end_is_none_of_its_words() -> None:
+    async def hang(_request: Any, _context: Any) -> AsyncIterator[Any]:
+        await asyncio.Event().wait()
+        yield
+
+    assert (await failure(gpt("127.0.0.1:1"))).answer is None
+    async with StandIn(hang) as server:
+        late = await failure(gpt(server.address, timeout=0.3))
+    assert (late.category, late.answer) == (Category.OUTCOME_UNKNOWN, None)
 
 
 async def test_the_sandboxs_unknown_key(sandbox: Remote) -> None:

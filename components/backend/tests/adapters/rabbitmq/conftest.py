@@ -12,7 +12,6 @@ from gonets.adapters.rabbitmq.announcements import RabbitAnnouncements
 from gonets.adapters.rabbitmq.consumer import TaskConsumer
 from gonets.adapters.rabbitmq.outcomes import DeadLetters
 from gonets.adapters.rabbitmq.publisher import Publisher
-from gonets.core.tasks.model import Answered
 from gonets.core.tasks.use_cases import TakeTask, TellTask
 
 
@@ -37,32 +36,30 @@ class Worker:
         self.consumer = TaskConsumer(
             url,
             take,
-            self,
+            self.run,
             self.run_alone,
             DeadLetters(self.publisher),
             concurrency=concurrency,
             new_token=itertools.count(1).__next__,
         )
 
-    async def ask(self, claim):
+    async def run(self, claim, asked):
         self.running += 1
         self.most_running = max(self.running, self.most_running)
         try:
             await self.free.wait()
             self.ran.append(claim.task.task_id)
-            return Answered({})
         finally:
             self.running -= 1
+        asked()
+        await self.may_finish.wait()
+        await self.table.told(await self.table.answer(claim, {}))
 
     async def run_alone(self, suspect):
         assert self.running == 0
         assert self.consumer._in_hand.locked()
         self.alone.append(suspect.task.task_id)
-        await self.finish(suspect, await self.ask(suspect))
-
-    async def finish(self, claim, said):
-        await self.may_finish.wait()
-        await self.table.told((await self.table.answer(claim, said.data)).task_id)
+        await self.run(suspect, lambda: None)
 
     async def has_run(self, *task_ids):
         await eventually(lambda: set(task_ids) <= set(self.ran), f"{len(task_ids)} tasks are run, as {self.ran} are")

@@ -1,0 +1,197 @@
+"""One message to one person, as its sender sees it: real processes, real servers, and the sandbox's inbox."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+from collections import Counter
+from typing import Any
+
+import httpx
+
+from acceptance.clients import queues_of, until
+from acceptance.stack import free_port
+
+REQUESTS = "NotificationRequestQueue"
+DEAD_REQUESTS = "NotificationRequestQueue.dead"
+RESULTS = "NotificationResultQueue"
+FINAL = {"sent", "delivered", "undelivered", "failed", "expired", "suppressed", "cancelled", "unknown"}
+PHONE = "+79161234567"
+
+
+class Service:
+    """The installation with an account that has just signed up; the operator's channels lead to the sandbox."""
+
+    def __init__(self, installation, *, workers=1, **variables):
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        common: dict[str, object] = {
+            "ENVIRONMENT": "development",
+            "SANDBOX_HOST": "127.0.0.1",
+            "PUBLIC_URL": self.url,
+            "NOTIFICATIONS_FIRST_DELAY": 0.2,
+        }
+        common |= variables
+        self.installation = installation
+        installation.start("sandbox")
+        self.workers = [installation.launch("worker", **common) for _ in range(workers)]
+        installation.launch("scheduler", **common)
+        installation.start("api", **(common | {"API_PORT": port}))
+        for worker in self.workers:
+            worker.logged("NotificationDispatchQueue")
+        self.http = httpx.AsyncClient(base_url=self.url, timeout=60)
+        self.sandbox = httpx.AsyncClient(base_url=installation.sandbox_url, timeout=20)
+
+    async def sign_up(self):
+        async def signed_up():
+            answer = await self.http.post(
+                "/api/v1/auth/signup", json={"email": "anna@example.com", "password": "correct horse battery"}
+            )
+            return answer if answer.status_code == 201 else None
+
+        answer = await until(signed_up, "an account")
+        self.http.headers["Authorization"] = f"Bearer {answer.json()['accessToken']}"
+
+    async def post(self, path, body=None, status=202, **headers) -> Any:
+        answer = await self.http.post(f"/api/v1{path}", json=body, headers=headers)
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+    async def get(self, number) -> dict[str, Any]:
+        answer = await self.http.get(f"/api/v1/notifications/{number}")
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def ended(self, number, *, timeout=60.0) -> dict[str, Any]:
+        async def look():
+            found = await self.get(number)
+            return found if found["finishedAt"] else None
+
+        return await until(look, f"the end of notification {number}", timeout=timeout)
+
+    async def inbox(self, **wanted) -> list[dict[str, Any]]:
+        answer = await self.sandbox.get("/control/inbox", params={"limit": 10_000} | wanted)
+        return answer.json()["messages"]
+
+    async def close(self):
+        await self.http.aclose()
+        await self.sandbox.aclose()
+
+
+async def test_from_sign_up_to_the_inbox_by_both_doors(installation):
+    service = await asyncio.to_thread(Service, installation)
+    await service.sign_up()
+    contact = await service.post("/contacts", {"name": "Анна", "telegramChatId": "123456789"}, status=201)
+    taken = await service.post(
+        "/notifications", {"contactId": contact["id"], "message": "Привет, мир", "notifyResult": True}
+    )
+    found = await service.ended(taken["id"])
+    assert (found["status"], found["channelType"]) == ("sent", "TELEGRAM")
+    assert [attempt["state"] for attempt in found["attempts"]] == ["accepted"]
+    [message] = await service.inbox(provider="telegram")
+    assert (message["to"], message["text"]) == ("123456789", "Привет, мир")
+
+    # Twilio reports by a signed callback; nobody else is believed.
+    taken = await service.post("/notifications", {"recipient": {"phone": "8 916 123-45-67"}, "message": "Код 4711"})
+    found = await service.ended(taken["id"])
+    assert (found["status"], found["channelType"]) == ("delivered", "SMS_TWILIO")
+    assert found["recipient"]["phone"] == PHONE
+
+    key = await service.post("/api-keys", {"name": "program", "scopes": ["notifications"]}, status=201)
+    async with queues_of(installation.servers) as queues:
+        request = {"recipient": {"telegramChatId": "5"}, "message": "by queue", "notifyResult": True}
+        await queues.send(request, REQUESTS, headers={"x-api-key": key["key"]}, message_id="m-1")
+        await queues.send(request, REQUESTS, headers={"x-api-key": key["key"]}, message_id="m-1")
+        told = [await queues.find(RESULTS, lambda _: True, "an end") for _ in range(2)]
+        ends = [json.loads(message.body) for message in told]
+        assert [(end["status"], end["channelId"]) for end in ends] == [("sent", 0), ("sent", 0)]
+        assert [message["text"] for message in await service.inbox(provider="telegram")] == ["Привет, мир", "by queue"]
+
+        await queues.send({"message": 5}, REQUESTS, headers={"x-api-key": key["key"]})
+        await queues.send(request, REQUESTS)
+        await queues.send(request, REQUESTS, headers={"x-api-key": "gnz_wrong"})
+        dead = [await queues.find(DEAD_REQUESTS, lambda _: True, "a request") for _ in range(3)]
+        categories = Counter(message.headers["x-gonets-category"] for message in dead)
+        assert categories == {"invalid": 1, "unauthenticated": 2}
+    await service.close()
+
+
+def _signature(url: str, fields: dict[str, str], token: str) -> str:
+    text = url + "".join(name + fields[name] for name in sorted(fields))
+    return base64.b64encode(hmac.new(token.encode(), text.encode(), hashlib.sha1).digest()).decode()
+
+
+async def test_a_callback_is_believed_for_its_signature_alone(installation):
+    service = await asyncio.to_thread(Service, installation)
+    await service.sign_up()
+    await service.sandbox.put("/control/settings/twilio", json={"step_ms": 3_600_000})
+    taken = await service.post("/notifications", {"recipient": {"phone": PHONE}, "message": "Код"})
+
+    async def sent():
+        found = await service.get(taken["id"])
+        return found if found["status"] == "sent" else None
+
+    [attempt] = (await until(sent, "sent"))["attempts"]
+    path = f"/api/v1/callbacks/twilio/{attempt['reference']}"
+    fields = {"MessageSid": attempt["providerId"], "MessageStatus": "undelivered", "ErrorCode": "30005"}
+
+    async def call(query="", token="sandbox", signed_for=None, reference_path=path):
+        url = f"{service.url}{reference_path}{query}"
+        signature = _signature(signed_for or url, fields, token)
+        answer = await service.http.post(url, data=fields, headers={"X-Twilio-Signature": signature})
+        return answer.status_code
+
+    assert await call(token="guessed") == 403
+    assert await call(query="?a=1", signed_for=f"{service.url}{path}") == 403
+    assert await call(reference_path=f"{path}0") == 404
+    assert (await service.get(taken["id"]))["status"] == "sent"
+    assert await call(query="?a=1&b=%20") == 204
+    assert (await service.ended(taken["id"]))["status"] in {"undelivered", "failed", "delivered"}
+    before = (await service.get(taken["id"]))["attempts"][0]
+    assert (before["state"], before["code"]) == ("undelivered", "30005")
+    fields["MessageStatus"] = "sent"
+    assert await call() == 204
+    assert (await service.get(taken["id"]))["attempts"][0] == before
+    await service.close()
+
+
+async def test_a_killed_worker_loses_nothing_and_sends_nothing_twice(installation):
+    """SIGKILL with sends under way: each notification ends in one final state, and no channel had it twice."""
+    service = await asyncio.to_thread(
+        Service,
+        installation,
+        workers=2,
+        SCHEDULER_DEAD_AFTER=3,
+        NOTIFICATIONS_FIRST_INQUIRY=1,
+        NOTIFICATIONS_FIRST_REMINDER=5,  # of callbacks that a busy machine did not take
+        NOTIFICATIONS_GRACE=30,
+    )
+    await service.sign_up()
+    await service.sandbox.put("/control/faults/twilio", json={"latency_ms": [100, 600]})
+    await service.sandbox.put("/control/faults/telegram", json={"latency_ms": [100, 600]})
+    people = [{"phone": PHONE}, {"telegramChatId": "7"}]
+    bodies = [{"recipient": people[number % 2], "message": f"message {number}"} for number in range(80)]
+
+    async def hand_in(body):
+        return (await service.post("/notifications", body))["id"]
+
+    numbers = await asyncio.gather(*map(hand_in, bodies))
+    # In the middle: some were taken by a provider, most were not.
+    await until(lambda: _some(service), "some messages")
+    service.workers[0].kill()
+    ends = await asyncio.gather(*(service.ended(number, timeout=120) for number in numbers))
+    inbox = Counter(message["text"] for message in await service.inbox())
+    assert {end["status"] for end in ends} <= FINAL
+    assert [text for text, times in inbox.items() if times > 1] == []
+    for body, end in zip(bodies, ends, strict=True):
+        # What nobody can tell is said so; everything else is as it says.
+        if end["status"] != "unknown":
+            assert inbox[body["message"]] == 1, end
+    # Twilio can be asked: of its messages nothing stays unknown.
+    assert {end["status"] for end in ends[::2]} == {"delivered"}
+    await service.close()
+
+
+async def _some(service):
+    return len(await service.inbox()) >= 10
