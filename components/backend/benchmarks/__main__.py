@@ -13,8 +13,9 @@ from statistics import median
 
 import uvloop
 
-from benchmarks import latency, providers, report, throughput
+from benchmarks import latency, load, mail, notifications, providers, report, throughput
 from benchmarks.latency import Latencies
+from benchmarks.load import SLOTS, Loads
 from benchmarks.providers import SLOW_SECONDS
 from benchmarks.report import Line, ratio
 from benchmarks.stage import BenchError, Contestant, Stage
@@ -26,11 +27,15 @@ BARE = Contestant("bare pipe", "benchmarks.processes.bare_pipe", stores=False)
 OBVIOUS = Contestant("obvious stack", "benchmarks.processes.obvious_stack")
 OURS = Contestant("our worker", "gonets.entrypoints.cli", ("worker",))
 SLOW = Contestant("our worker, provider takes 200 ms", OURS.module, OURS.arguments, provider="slow")
+WAITING = Contestant(
+    "waiting worker", OURS.module, OURS.arguments, provider="slow", environment={"WORKER_CONCURRENCY": str(SLOTS)}
+)
 UNBATCHED = Contestant("our worker, batches off", "benchmarks.processes.unbatched_worker")
 FASTSTREAM = Contestant("our worker behind a FastStream subscriber", "benchmarks.processes.faststream_worker")
 
 STANDARD = {"bare": BARE, "obvious": OBVIOUS, "ours": OURS, "slow": SLOW}
 CHOICES = {**STANDARD, "faststream": FASTSTREAM}
+LOAD, NOTIFICATIONS = "load", "notifications"
 
 
 def arguments() -> argparse.Namespace:
@@ -39,12 +44,19 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="how often each contestant has its turn (5)")
     parser.add_argument("--tasks", type=int, help="how many tasks each turn has (4000)")
     parser.add_argument("--samples", type=int, help="how many single tasks are timed in each round (100)")
-    parser.add_argument("--only", nargs="+", choices=CHOICES, help="contestants; without a table of targets")
+    parser.add_argument("--seconds", type=float, help="of each measurement under load (5)")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=[*CHOICES, LOAD, NOTIFICATIONS],
+        help="contestants, load or notifications; without a table of targets",
+    )
     parser.add_argument("--against", type=Path, metavar="SRC", help="the worker in this source directory has turns too")
     options = parser.parse_args()
     options.rounds = options.rounds or (1 if options.quick else 5)
     options.tasks = options.tasks or (2000 if options.quick else 4000)
     options.samples = options.samples or (50 if options.quick else 100)
+    options.seconds = options.seconds or (2 if options.quick else 5)
     return options
 
 
@@ -58,13 +70,13 @@ def main() -> None:
 
 
 async def run(options: argparse.Namespace, directory: Path) -> None:
-    static_port, slow_port, api_port = free_ports(3)
-    contestants = [CHOICES[name] for name in options.only or STANDARD]
+    static_port, slow_port, api_port, mail_port, *notifying_ports = free_ports(7)
+    contestants = [CHOICES[name] for name in options.only or STANDARD if name in CHOICES]
     if options.against:
         path = {"PYTHONPATH": str(options.against.resolve())}
         contestants.append(Contestant("the other source", OURS.module, OURS.arguments, environment=path))
     runs: dict[str, list[Run]] = {contestant.name: [] for contestant in contestants}
-    latencies = Latencies()
+    latencies, loads, notified = Latencies(), Loads(), notifications.Found()
     with providers.static(directory, static_port) as static, providers.slow(directory, slow_port) as slow:
         async with Stage(directory, {"static": static, "slow": slow}) as stage:
             for number in range(options.rounds):
@@ -76,19 +88,41 @@ async def run(options: argparse.Namespace, directory: Path) -> None:
                 if not options.only:
                     await latency.measure(stage, api_port, OURS, UNBATCHED, options.samples, latencies)
                     progress(f"round {number + 1}: single tasks")
-    print("\n".join(table(runs, latencies, options)))
+                if not options.only or LOAD in options.only:
+                    await load.measure(stage, OURS, WAITING, CONCURRENCY, options.seconds, loads)
+                    progress(f"round {number + 1}: under load: {loads.sustained[1][-1]:,.0f}/s with one worker")
+            if not options.only or NOTIFICATIONS in options.only:
+                # In a quarter of the tasks: each is some four times the work.
+                await notifications.measure(
+                    stage, notifying_ports, options.tasks // 4, options.samples, options.rounds, notified
+                )
+                progress("notifications")
+    mails = [] if options.only else await mail.run(mail_port, options.tasks // 2, options.rounds)
+    print("\n".join(table(runs, latencies, loads, mails, notified, options)))
 
 
-def table(runs: Mapping[str, list[Run]], latencies: Latencies, options: argparse.Namespace) -> list[str]:
+def table(
+    runs: Mapping[str, list[Run]],
+    latencies: Latencies,
+    loads: Loads,
+    mails: list[tuple[float, float]],
+    notified: notifications.Found,
+    options: argparse.Namespace,
+) -> list[str]:
     lines = ["", f"{options.rounds} rounds of {options.tasks} tasks, the contestants by turns; {machine()}", ""]
     if not options.only:
-        lines += ["Ratios (medians)", *map(str, targets(runs, latencies)), ""]
+        lines += ["Ratios (medians)", *map(str, [*targets(runs, latencies), mail.line(mails)]), ""]
     elif OURS.name in runs:
         others = [name for name in runs if name != OURS.name]
         lines += [f"  our worker / {name}: {ratio(runs[OURS.name], runs[name]):.2f}" for name in others] + [""]
-    lines += report.rates(runs)
+    if runs:
+        lines += [*report.rates(runs), ""]
     if not options.only:
-        lines += ["", *report.milliseconds(latencies)]
+        lines += [*report.milliseconds(latencies), "", *mail.rates(mails), ""]
+    if notified.rates:
+        lines += [*map(str, notifications.lines(notified)), "", *notifications.figures(notified), ""]
+    if loads.sustained[1]:
+        lines += report.loads(loads)
     return lines
 
 

@@ -66,11 +66,19 @@ class Child:
 
     @property
     def peak_megabytes(self) -> float:
-        """The most it ever had resident (VmHWM)."""
+        """The most it ever had resident."""
+        return self._megabytes("VmHWM")
+
+    @property
+    def megabytes(self) -> float:
+        """What it has resident now."""
+        return self._megabytes("VmRSS")
+
+    def _megabytes(self, which: str) -> float:
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
+            if line.startswith(f"{which}:"):
                 return int(line.split()[1]) / 1024
-        raise BenchError(f"{self.name} has no VmHWM")
+        raise BenchError(f"{self.name} has no {which}")
 
 
 class Stage:
@@ -136,6 +144,9 @@ class Stage:
     async def depth(self, queue: str) -> int:
         return (await self.channel.queue_declare(queue, passive=True)).message_count or 0
 
+    async def consumers(self, queue: str) -> int:
+        return (await self.channel.queue_declare(queue, passive=True)).consumer_count or 0
+
     def task_ids(self, count: int) -> Sequence[int]:
         """Ids that no other measurement of this run has."""
         self._next_id += count
@@ -146,7 +157,8 @@ class Stage:
         url = self._providers[provider]
         return {
             **{name: value for name, value in os.environ.items() if not name.startswith(("WORKER_", "API_"))},
-            "ENVIRONMENT": "production",
+            "ENVIRONMENT": "test",
+            "LOG_JSON": "true",
             "LOG_LEVEL": "INFO",
             "DATABASE_NAME": self.database.name,
             "DATABASE_HOST": self.database.host,
