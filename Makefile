@@ -5,7 +5,7 @@ MANAGE := deployment/backend/manage
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down restart remove logs demo pgadmin test check bench lock docs
+.PHONY: help setup up down restart remove logs demo pgadmin test check bench faults lock docs
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\): ## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -39,6 +39,9 @@ check: ## lint, types, architecture, Dockerfile, scripts
 
 bench: ## the performance table
 	@bash $(MANAGE)/bench.sh $(ARGS)
+
+faults: ## break everything, and count what is lost or paid twice
+	@bash $(MANAGE)/faults.sh $(ARGS)
 
 docs: ## generate the reference documents and diagrams
 	@bash $(MANAGE)/docs.sh $(ARGS)

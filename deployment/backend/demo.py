@@ -168,12 +168,14 @@ async def walk(variables: Variables) -> None:
 
 def where_to_look(variables: Variables) -> str:
     api = f"http://localhost:{variables['API_PORT']}"
+    sandbox = f"http://{variables['SANDBOX_HOST']}:{variables['SANDBOX_HTTP_PORT']}"
     database = f"psql -h {variables['DATABASE_HOST']} -p {variables['DATABASE_PORT']} -U {variables['DATABASE_USER']}"
     return f"""
 Four tasks went through; all of it is still running. Where to look next:
 
   try it      {api}/api/v1/docs
   tasks       curl {api}/api/v1/tasks
+  a message   docs/notifications.md: three commands from sign-up to the inbox, {sandbox}/inbox
   queues      http://{variables["RABBITMQ_HOST"]}:{variables["RABBITMQ_WEB_PORT"]}   ({variables["RABBITMQ_USER"]})
   the table   {database} {variables["DATABASE_NAME"]} -c 'TABLE integration_service'
   pgAdmin     make pgadmin

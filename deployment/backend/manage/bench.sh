@@ -2,6 +2,8 @@
 # The performance table, measured on this machine with private servers of its own (docs/performance.md).
 #
 #   bench.sh [options of the benchmark]      for example: bench.sh --quick
+#   bench.sh limits [options]                what providers see of their limits; for example: bench.sh limits --rates 20 50
+#   bench.sh outage [options]                what an outage costs while producers go on
 #
 # nginx plays the provider; on Debian and Ubuntu it is installed when it is absent, its own service stays off.
 
@@ -16,7 +18,13 @@ ensure_nginx() {
 }
 
 ensure_venv
-ensure_nginx
+module=benchmarks
+if [ "${1:-}" = limits ] || [ "${1:-}" = outage ]; then
+    module="benchmarks.$1"
+    shift
+else
+    ensure_nginx
+fi
 with_servers
 cd "$COMPONENT"
-"$VENV/bin/python" -m benchmarks "$@"
+"$VENV/bin/python" -m "$module" "$@"

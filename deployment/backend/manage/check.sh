@@ -23,6 +23,13 @@ check() {
     fi
 }
 
+# promtool comes with Prometheus; the tests check names and syntax as far as they can without it.
+check_rules() {
+    if command -v promtool >/dev/null; then
+        check "prometheus: configuration, alerts" promtool check config "$BACKEND/observability/prometheus/prometheus.yml"
+    fi
+}
+
 # What Compose itself says where it is installed; the published schema everywhere.
 check_compose() {
     check "compose files: schema" check-jsonschema --builtin-schema vendor.compose-spec "$BACKEND"/docker-compose*.yaml
@@ -45,5 +52,6 @@ check "docs/reference: up to date" python tools/generate_docs.py --check
 check "hadolint: Dockerfile" hadolint --config "$ROOT/.hadolint.yaml" "$BACKEND/Dockerfile"
 check "shellcheck: scripts" shellcheck -x -P "$MANAGE" "$MANAGE"/*.sh "$ROOT/.ci/run"
 check_compose
+check_rules
 
 if [ "$failures" -gt 0 ]; then die "$failures failed"; fi

@@ -56,6 +56,20 @@ install_venv() {
     pip_into "$VENV" --no-deps -e "$COMPONENT"
 }
 
+# What the tests need of npm: an SMS centre of another make. Does nothing when it already is.
+ensure_node() {
+    local folder="$COMPONENT/tests/smsc" npm_logs
+    if [ "$folder/node_modules/.package-lock.json" -nt "$folder/package-lock.json" ] && command -v node >/dev/null; then
+        return
+    fi
+    if ! { node --version && npm --version; } >/dev/null 2>&1; then
+        "$VENV/bin/python" "$NATIVE/packages.py" nodejs npm
+    fi
+    say "installing the SMS centre of the tests with npm"
+    npm_logs="$(npm ci --prefix "$folder" --no-audit --no-fund --loglevel=error 2>&1)" || die "npm ci failed: $npm_logs"
+    touch "$folder/node_modules/.package-lock.json"
+}
+
 # make_venv DIRECTORY: a virtual environment there, unless a working one is.
 make_venv() {
     local python

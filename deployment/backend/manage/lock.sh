@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Pins every package: requirements.lock (what the service needs) and requirements-dev.lock (tests and tools too).
+# Pins every package: requirements.lock (what the service needs, traces included) and requirements-dev.lock (tests and
+# tools too).
 #
 #   lock.sh [--upgrade]      --upgrade takes the newest versions pyproject.toml allows
 #
@@ -15,7 +16,7 @@ esac
 have_uv || die "uv is needed to pin packages: pip install uv"
 
 cd "$COMPONENT"
-options=(--universal --generate-hashes --no-header --no-annotate --quiet --no-config --python-version 3.11 "$@")
+options=(--universal --generate-hashes --no-header --no-annotate --quiet --no-config --python-version 3.11 --extra tracing "$@")
 env -u UV_FIND_LINKS uv pip compile "${options[@]}" pyproject.toml -o requirements.lock
 # The second is held to the first, so that what is tested is what runs.
 env -u UV_FIND_LINKS uv pip compile "${options[@]}" -c requirements.lock \

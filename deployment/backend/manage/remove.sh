@@ -16,8 +16,8 @@ case "${1:-}" in
 esac
 
 case "$(mode)" in
-    "docker --dev") compose --dev down --volumes ;;
-    docker) compose down --volumes ;;
+    "docker --dev") compose --dev --profile '*' down --volumes ;;
+    docker) compose --profile '*' down --volumes ;;
     *)
         if [ ! -d "$RUN" ]; then
             say "nothing to remove"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The virtual environment .venv, as the lock file says; nothing is started.
+# The virtual environment .venv, as the lock file says, and what the tests need of npm; nothing is started.
 #
 #   setup.sh
 
@@ -7,4 +7,5 @@
 
 if [ "${1:-}" = --help ]; then usage && exit; fi
 ensure_venv
+ensure_node
 say "ready: $VENV"

@@ -7,6 +7,8 @@
 #   --native   without Docker, even where an engine answers
 #   --docker   with Docker Compose, or not at all
 #
+# COMPOSE_PROFILES=observability start.sh …  with Docker, Prometheus, Loki and Grafana too.
+#
 # Without --dev: Docker Compose only, as in production.
 
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -32,6 +34,9 @@ if [ "$where" = docker ]; then
     compose ${dev:+"$dev"} up --detach --build --wait
     say "" "API http://localhost:${API_PORT:-9000}/api/v1/docs · RabbitMQ http://localhost:${RABBITMQ_WEB_PORT:-15672}" \
         "· pgAdmin http://localhost:${PGADMIN_PORT:-5050}"
+    case ",${COMPOSE_PROFILES:-}," in
+        *,observability,*) say "Grafana http://localhost:${GRAFANA_PORT:-3001} (admin)" ;;
+    esac
 else
     [ -n "$dev" ] || die "without Docker only development is supported: start.sh --dev"
     ensure_venv

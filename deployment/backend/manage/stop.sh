@@ -12,8 +12,8 @@ case "${1:-}" in
 esac
 
 case "$(mode)" in
-    "docker --dev") compose --dev down ;;
-    docker) compose down ;;
+    "docker --dev") compose --dev --profile '*' down ;;
+    docker) compose --profile '*' down ;;
     *)
         if [ ! -f "$RUN/supervisord.conf" ]; then
             say "nothing is running"

@@ -11,6 +11,7 @@
 if [ "${1:-}" = --help ]; then usage && exit; fi
 
 ensure_venv
+ensure_node
 with_servers
 cd "$COMPONENT"
 "$VENV/bin/python" -m pytest -n "${TEST_PROCESSES:-2}" --dist loadgroup "$@"

@@ -7,6 +7,7 @@ Run by the scripts in ../manage with the virtual environment's Python. Data, log
 from __future__ import annotations
 
 import contextlib
+import shlex
 import shutil
 import subprocess
 import sys
@@ -22,13 +23,15 @@ from postgres import PrivatePostgres
 from private_server import LOCAL, PrivateServer
 from processes import ServerError, alive, end, port_is_taken, wait_until
 from rabbitmq import PrivateRabbit
-from supervision import Program, Supervisor
+from supervision import NUMBER, Program, Supervisor
 from variables import ROOT, Variables, read
 
 RUN = ROOT / ".run"
 GONETS = str(ROOT / ".venv/bin/gonets")
 WORKERS = 2
+METRICS_PORT = 9101
 TASK_QUEUE = "TaskProcessingQueue"
+SANDBOX_PORTS = ("HTTP", "GRPC", "SMTP", "SMTPS", "SMPP")
 
 
 class Stack:
@@ -82,9 +85,20 @@ class Stack:
             for server in self.servers
         ]
         services = [
-            Program(name, [GONETS, name], ROOT, count=WORKERS if name == "worker" else 1) for name in self.services
+            Program(name, self.command(name), ROOT, count=WORKERS if name == "worker" else 1) for name in self.services
         ]
         return [*servers, *services]
+
+    @property
+    def metrics_port(self) -> int:
+        """The scheduler's; those of the workers follow. A port that is taken only costs that process its metrics."""
+        return self.variables.port("METRICS_PORT") if self.variables["METRICS_PORT"] != "0" else METRICS_PORT
+
+    def command(self, name: str) -> list[str]:
+        if name not in ("scheduler", "worker"):
+            return [GONETS, name]
+        number = f"{self.metrics_port} + {NUMBER}"
+        return ["/bin/sh", "-c", f"METRICS_PORT=$(({number})) exec {shlex.quote(GONETS)} {name}"]
 
     def ports(self) -> list[str]:
         """The variables of the ports we listen on."""
@@ -92,7 +106,7 @@ class Stack:
             "API_PORT",
             *(["DATABASE_PORT"] if self.own_postgres else []),
             *(["RABBITMQ_AMQP_PORT", "RABBITMQ_WEB_PORT"] if self.own_rabbit else []),
-            *(["SANDBOX_HTTP_PORT", "SANDBOX_GRPC_PORT"] if self.own_sandbox else []),
+            *([f"SANDBOX_{kind}_PORT" for kind in SANDBOX_PORTS] if self.own_sandbox else []),
         ]
 
     def up(self) -> None:
@@ -133,7 +147,13 @@ class Stack:
             server.prepare()
             server.sweep()
         self.supervisor.forget("pgadmin")
-        self.supervisor.launch(self.programs(), self.variables.given)
+        self.supervisor.launch(self.programs(), self.trust() | self.variables.given)
+
+    def trust(self) -> dict[str, str]:
+        """In development the sandbox's certificates are trusted: it makes an authority whenever it starts."""
+        if not self.own_sandbox or self.variables.given.get("ENVIRONMENT", "development") != "development":
+            return {}
+        return dict.fromkeys(("SANDBOX_CA_FILE", "TLS_CA_FILE"), str(RUN / "sandbox-ca.pem"))
 
     def migrate(self) -> None:
         """Creates the database if it is absent and brings its tables up to date."""
@@ -154,7 +174,7 @@ class Stack:
         if name == "api":
             return answers(f"http://{LOCAL}:{self.variables.port('API_PORT')}/health/ready")
         if name == "sandbox":
-            return all(map(port_is_taken, [self.variables.port(f"SANDBOX_{kind}_PORT") for kind in ("HTTP", "GRPC")]))
+            return all(map(port_is_taken, [self.variables.port(f"SANDBOX_{kind}_PORT") for kind in SANDBOX_PORTS]))
         if name == "worker" and self.own_rabbit:
             return self.consumers() >= WORKERS
         return True
@@ -212,6 +232,7 @@ class Stack:
             ("Swagger", f"{api}/api/v1/docs", ""),
             ("ReDoc", f"{api}/api/v1/redoc", ""),
             ("Health", f"{api}/health/ready", ""),
+            ("Metrics", f"{api}/metrics", f"scheduler :{self.metrics_port}, workers from :{self.metrics_port + 1}"),
             ("RabbitMQ page", f"http://{v['RABBITMQ_HOST']}:{v['RABBITMQ_WEB_PORT']}", f"user {v['RABBITMQ_USER']}"),
             ("RabbitMQ", f"amqp://{v['RABBITMQ_HOST']}:{v['RABBITMQ_AMQP_PORT']}", "queue TaskProcessingQueue"),
             (

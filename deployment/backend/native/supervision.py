@@ -11,19 +11,21 @@ import sys
 import tempfile
 import xmlrpc.client
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from processes import ServerError, alive, with_variable
 from supervisor.xmlrpc import SupervisorTransport  # type: ignore[import-untyped]
 
+NUMBER = "@number@"
 MARK = "GONETS_RUN"  # in the environment of everything supervisord starts: how the strays of a killed one are found
 
 
 @dataclass(frozen=True)
 class Program:
-    """One thing to keep running. A given `environment` replaces the inherited one."""
+    """One thing to keep running. A given `environment` replaces the inherited one. NUMBER in the command becomes the
+    process's number among `count`, from 1; 0 where there is only one."""
 
     name: str
     command: list[str]
@@ -35,14 +37,13 @@ class Program:
     count: int = 1
     order: int = 30
     autostart: bool = False
-    extra: dict[str, str] = field(default_factory=dict)
 
     def section(self, logs: Path) -> str:
         command = self.command
         if self.environment is not None:
             command = ["/usr/bin/env", "-i", *(f"{key}={value}" for key, value in self.environment.items()), *command]
         settings = {
-            "command": shlex.join(command),
+            "command": shlex.join(command).replace(NUMBER, "\0"),
             "directory": str(self.directory),
             "autostart": str(self.autostart).lower(),
             "autorestart": "true",
