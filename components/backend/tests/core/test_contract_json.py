@@ -1,12 +1,13 @@
-"""The public JSON of tasks."""
+"""The public JSON of tasks and notifications."""
 
 import json
 
 import pytest
 from pydantic import ValidationError
 
-from gonets.adapters.rabbitmq.outcomes import read_task
-from gonets.contract import TaskError, TaskFailure, TaskMessage, TaskResult
+from gonets.adapters.rabbitmq.outcomes import read, read_task
+from gonets.contract import NotificationMessage, TaskError, TaskFailure, TaskMessage, TaskResult
+from gonets.core.channels.model import Recipient
 from gonets.core.shared.errors import Category, Invalid
 from gonets.core.tasks.model import MAX_TASK_ID, Task, TaskType
 
@@ -110,3 +111,51 @@ def test_a_message_does_not_change_once_it_is_read():
     message = TaskMessage.model_validate(GOOD, strict=False)
     with pytest.raises(ValidationError):
         message.task_id = 2
+
+
+# --- notifications ---
+
+TO_ANNA = {"email": "anna@example.com"}
+
+
+def _request(**changes):
+    return json.dumps({"message": "Привет"} | changes).encode()
+
+
+@pytest.mark.parametrize(
+    "named",
+    [{"contactId": 5}, {"recipient": {"contactId": 5}}, {"recipient": {"contactId": 5}, "contactId": 5}],
+    ids=["above", "in the recipient", "twice"],
+)
+def test_a_contact_may_be_named_at_either_place(named):
+    request = read(NotificationMessage, _request(**named))
+    new = request.to_new(1, None)
+    assert (new.contact_id, new.recipient) == (5, Recipient())
+    assert request.digest == read(NotificationMessage, _request(contactId=5)).digest, "the same notification"
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [
+        (
+            {"recipient": {"contactId": 5}, "contactId": 6},
+            "contactId: must be what recipient.contactId is, or be left out",
+        ),
+        ({"recipient": TO_ANNA, "contactId": 5}, "contactId: must be left out where the recipient has addresses"),
+        (
+            {"recipient": TO_ANNA | {"contactId": 5}},
+            "recipient.contactId: must be left out where there are addresses",
+        ),
+        ({"recipient": {}}, "recipient: must have a telegramChatId, an email, a phone or a contactId"),
+    ],
+)
+def test_a_person_named_in_two_ways_or_in_none_is_refused(named, expected):
+    with pytest.raises(Invalid) as raised:
+        read(NotificationMessage, _request(**named))
+    assert raised.value.reason == expected
+
+
+def test_the_digest_of_addresses_is_what_it_was():
+    """It is kept with keys for seven days: an update of the service must not make them conflicts."""
+    digest = read(NotificationMessage, _request(recipient=TO_ANNA)).digest
+    assert digest == "b1aa5552be1ebe211bc8c2e42c3a364697295b704962a290edeb9039e9beb2c4"
