@@ -159,7 +159,7 @@ def turns(pool: Pool, lifeline: PostgresLifeline, settings: Settings) -> Channel
         return PostgresBudget(pool, lifeline, name, rate=rate, in_flight=0)
 
     def rate(channel: Channel) -> float:
-        return rates.get(channel.type.value, 0.0)
+        return channel.rate_per_second or rates.get(channel.type.value, 0.0)
 
     most_waiting = max(1, settings.worker.concurrency // 2)
     return ChannelTurns(rate, budget, PostgresPauses(pool), most_waiting)

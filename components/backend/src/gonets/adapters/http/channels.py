@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response
-from pydantic import Field, StrictBool, StrictInt, StrictStr
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from gonets.adapters.http.bodies import JsonRoute
 from gonets.adapters.http.camel import MAX_ID, Answer, Asked, Name
@@ -22,6 +22,15 @@ _EXAMPLE = {"url": "https://example.com/hook"}
 
 Enabled = Annotated[StrictBool, Field(description="false: passed over, until it is true again", examples=[True])]
 IsDefault = Annotated[StrictBool, Field(description="true: takes the place of the default that was", examples=[False])]
+RatePerSecond = Annotated[
+    StrictFloat,
+    Field(
+        ge=0.01,
+        le=1000,
+        description="Messages a second, over all workers; null: as the setting of its type says",
+        examples=[20],
+    ),
+]
 
 
 class NewChannelBody(Asked):
@@ -34,6 +43,7 @@ class NewChannelBody(Asked):
     ]
     enabled: Enabled = True
     is_default: IsDefault = False
+    rate_per_second: RatePerSecond | None = None
 
     def to_new(self) -> NewChannel:
         return NewChannel(
@@ -42,11 +52,12 @@ class NewChannelBody(Asked):
             configuration=self.configuration,
             enabled=self.enabled,
             is_default=self.is_default,
+            rate_per_second=self.rate_per_second,
         )
 
 
 def _optional(schema: dict[str, Any]) -> None:
-    # What is left out stays as it is; null is no value for any of them.
+    # What is left out stays as it is; null is a value of the rate alone.
     schema.pop("default", None)
 
 
@@ -69,6 +80,7 @@ class ChannelChange(Asked):
     ]
     enabled: Annotated[Enabled, _stays()]
     is_default: Annotated[IsDefault, _stays()]
+    rate_per_second: Annotated[RatePerSecond | None, _stays()]
     id: Annotated[StrictInt, _stays(examples=[1])]
     created_at: Annotated[StrictStr, _stays(examples=["2026-01-31T12:00:00Z"])]
     updated_at: Annotated[StrictStr, _stays(examples=["2026-01-31T12:00:00Z"])]
@@ -83,6 +95,7 @@ class ChannelChange(Asked):
             configuration=self.configuration,
             enabled=self.enabled,
             is_default=self.is_default,
+            rate_per_second=(self.rate_per_second or 0.0) if "rate_per_second" in self.model_fields_set else None,
         )
 
 
@@ -95,6 +108,7 @@ class ChannelView(Answer):
     configuration: Annotated[dict[str, Any], Field(description=_CONFIGURATION)]
     enabled: bool
     is_default: bool
+    rate_per_second: float | None
     created_at: datetime
     updated_at: datetime
 
@@ -201,6 +215,7 @@ def router(
             configuration=manage.shown(channel),
             enabled=channel.enabled,
             is_default=channel.is_default,
+            rate_per_second=channel.rate_per_second,
             created_at=channel.created_at,
             updated_at=channel.updated_at,
         )

@@ -249,6 +249,7 @@ channel = Table(
     Column("secrets", Text, comment="The others, as an encrypted JSON object; NULL: there are none"),
     Column("enabled", Boolean, nullable=False),
     Column("is_default", Boolean, nullable=False),
+    Column("rate_per_second", Float(53), comment="Messages, over all workers; NULL: as the setting of its type says"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
 )

@@ -45,18 +45,21 @@ _TEST_TEXT = "Тестовое сообщение / Test message. Gonets can rea
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What is to be different; None stays. `configuration` is laid over the present one, key by key (see `masks`)."""
+    """What is to be different; None stays. `configuration` is laid over the present one, key by key (see `masks`);
+    `rate_per_second` 0: none of its own any more."""
 
     name: str | None = None
     type: ChannelType | None = None
     configuration: Mapping[str, JSON] | None = field(default=None, repr=False)
     enabled: bool | None = None
     is_default: bool | None = None
+    rate_per_second: float | None = None
 
     @property
     def named(self) -> list[JSON]:
         """What it speaks of, keys of the configuration included; no values."""
-        present: list[JSON] = [name for name in ("name", "enabled", "is_default") if getattr(self, name) is not None]
+        single = ("name", "enabled", "is_default", "rate_per_second")
+        present: list[JSON] = [name for name in single if getattr(self, name) is not None]
         return present + [f"configuration.{key}" for key in sorted(self.configuration or {})]
 
 
@@ -130,6 +133,7 @@ class ManageChannels:
             configuration=configuration,
             enabled=old.enabled if change.enabled is None else change.enabled,
             is_default=old.is_default if change.is_default is None else change.is_default,
+            rate_per_second=old.rate_per_second if change.rate_per_second is None else change.rate_per_second or None,
         )
 
     async def delete(self, actor: Actor, channel_id: int) -> None:
