@@ -155,10 +155,10 @@ _EXCERPT = 200  # characters
 
 
 class DeadLetterView(BaseModel):
-    """A message that is no task, or contradicts one. Times are RFC 3339 in UTC."""
+    """A message that is no task or no notification, or contradicts one. Times are RFC 3339 in UTC."""
 
     id: Annotated[str, Field(examples=["m0123456789abcdef"])]
-    queue: Annotated[str, Field(description="Where a replay sends it")]
+    queue: Annotated[str, Field(description="Where it came from, and a replay sends it")]
     category: Annotated[Category | None, Field(description="null where the message was not set aside by this service")]
     reason: str
     dead_at: Annotated[datetime | None, Field(description="null where nobody knows")]

@@ -9,7 +9,7 @@ from aiormq.abc import DeliveredMessage
 from pamqp.commands import Basic
 
 from gonets.adapters.rabbitmq import topology
-from gonets.adapters.rabbitmq.outcomes import DeadLetters, read
+from gonets.adapters.rabbitmq.outcomes import KEY_HEADER, DeadLetters, read
 from gonets.adapters.rabbitmq.publisher import PERSISTENT, Outgoing, Publisher
 from gonets.contract import NotificationMessage, NotificationResult, NotificationWake
 from gonets.core.notifications.model import NewNotification, Notification, Taken
@@ -17,8 +17,6 @@ from gonets.core.shared.errors import Category, GonetsError, Invalid, Unauthenti
 from gonets.core.shared.patience import until_available
 
 log = logging.getLogger(__name__)
-
-KEY_HEADER = "x-api-key"
 
 Owner = Callable[[str | None], Awaitable[int]]
 """Whose request it is, by the API key that came with it, None where none came. Raises Unauthenticated, Forbidden where

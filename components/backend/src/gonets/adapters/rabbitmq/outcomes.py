@@ -1,6 +1,7 @@
 """What becomes of a message: read it, or set it aside where a person can find it and the reason."""
 
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ from gonets.adapters.rabbitmq import topology
 from gonets.adapters.rabbitmq.publisher import PERSISTENT, Outgoing, Publisher
 from gonets.contract import TaskMessage
 from gonets.core.shared.errors import GonetsError, Invalid
+from gonets.core.shared.masking import MASK
 from gonets.core.tasks.model import Task
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -19,6 +21,7 @@ Model = TypeVar("Model", bound=BaseModel)
 REASON_HEADER = "x-gonets-reason"
 CATEGORY_HEADER = "x-gonets-category"
 QUEUE_HEADER = "x-gonets-queue"
+KEY_HEADER = "x-api-key"
 THEIR_HEADERS = "x-gonets-their-headers"
 TIME_HEADER = "x-gonets-time"
 
@@ -48,6 +51,11 @@ def _field(error: ValidationError) -> str:
     return str(location[0]) if location else "body"
 
 
+def without_key(headers: Mapping[str, Any]) -> dict[str, Any]:
+    """As a person may read them."""
+    return {name: MASK if name.lower() == KEY_HEADER else value for name, value in headers.items()}
+
+
 class DeadLetters:
     """Moves a message to the dead queue: body and properties untouched, reason and category in headers.
 
@@ -75,7 +83,7 @@ class DeadLetters:
             await self._put(message, theirs | ours)
         except Invalid:
             # Headers that we can read and not write, or that leave no room for ours: a person reads them as text.
-            await self._put(message, ours | {THEIR_HEADERS: str(theirs)[:10_000]})
+            await self._put(message, ours | {THEIR_HEADERS: str(without_key(theirs))[:10_000]})
 
     async def _put(self, message: DeliveredMessage, headers: dict[str, Any]) -> None:
         old = message.header.properties

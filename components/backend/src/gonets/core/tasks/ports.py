@@ -140,9 +140,10 @@ class FailedTasks(Protocol):
 
 
 class DeadLetters(Protocol):
-    """What was set aside as no task, oldest first. The broker's queue is the only store: a message is in nobody's hands
-    but for the time of a call, and MUST be back when the call ends, in whatever way, unless it was handled. What others
-    have in hand meanwhile is not seen. Raises Unavailable; each call may be repeated."""
+    """What was set aside as no task and no notification, oldest first. The broker's queues are the only store: a
+    message is in nobody's hands but for the time of a call, and MUST be back when the call ends, in whatever way,
+    unless it was handled. What others have in hand meanwhile is not seen. Raises Unavailable; each call may be
+    repeated."""
 
     async def look(self, chosen: Choice[str], limit: int) -> DeadLetterPage:
         """At most `limit` of them, all back in the queue when it returns."""
