@@ -84,7 +84,9 @@ def inbox_page(inbox: Inbox, providers: Sequence[Provider[Any]]) -> str:
     held = sorted(inbox.select(), key=lambda message: -message.seq)
     newest = islice(held, SHOWN)
     messages = "".join(_message(message, titles.get(message.provider, message.provider)) for message in newest)
-    counted = f"<p>{len(held)} message{'' if len(held) == 1 else 's'}{f', the newest {SHOWN} of them here' if len(held) > SHOWN else ''}.</p>"
+    plural = "" if len(held) == 1 else "s"
+    here = f", the newest {SHOWN} of them here" if len(held) > SHOWN else ""
+    counted = f"<p>{len(held)} message{plural}{here}.</p>"
     state = f"{held[0].seq} {len(held)}" if held else ""
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Inbox</title>
