@@ -134,9 +134,9 @@ async def read_rows(variables: Variables, ids: list[int]) -> None:
 
 async def notify(client: httpx.AsyncClient) -> None:
     """To a contact of an account that is made once, and found again the next time."""
-    answer = await client.post("/api/v1/auth/signup", json=ACCOUNT)
-    if answer.status_code == 409:
-        answer = await client.post("/api/v1/auth/login", json=ACCOUNT)
+    answer = await client.post("/api/v1/auth/login", json=ACCOUNT)
+    if answer.status_code == 401:
+        answer = await client.post("/api/v1/auth/signup", json=ACCOUNT)
     if answer.is_error:
         raise DemoError(f"nobody can log in as {ACCOUNT['email']}: {answer.status_code} {answer.text[:300]}")
     show(f"   → logged in as {ACCOUNT['email']}, password {ACCOUNT['password']}")
