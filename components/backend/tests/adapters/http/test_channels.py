@@ -86,6 +86,21 @@ def _fields(answer):
 # --- create, read ---
 
 
+async def test_what_is_wrong_around_the_configuration_hides_nothing_that_is_wrong_in_it(http, store):
+    answer = await http.post(URL, json=BOT | {"isdefault": True, "name": 5, "configuration": {"colour": "red"}})
+    assert answer.status_code == 422
+    assert {error["field"]: error["reason"] for error in answer.json()["errors"]} == {
+        "name": "must be a text",
+        "isdefault": "is not known here; near is isDefault",
+        "configuration.colour": "is not known here",
+        "configuration.key": "must be given",
+    }
+    for body in (BOT | {"more": 1, "configuration": 5}, BOT | {"more": 1, "type": ["EMAIL"]}, BOT | {"more": 1}):
+        assert "configuration.key" not in _fields(await http.post(URL, json=body))
+    assert _fields(await http.post(URL, json=[])) == ["body"]
+    assert not store.rows
+
+
 async def test_a_channel_is_created_with_defaults_and_its_secret_is_masked(http):
     answer = await http.post(URL, json=BOT)
     assert answer.status_code == 201

@@ -1,11 +1,12 @@
 """Routes of channels."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from gonets.adapters.http.bodies import JsonRoute
@@ -199,6 +200,32 @@ _CREATED = {"Location": {"description": "Where the channel is", "schema": {"type
 
 ChannelId = Annotated[int, Path(ge=1, le=MAX_ID)]
 
+Wrong = Callable[[object, object], Sequence[tuple[str, str]]]
+"""Given what stands for a type and a configuration: fields of the configuration, and what would be right."""
+
+
+def _together(wrong: Wrong) -> type[JsonRoute]:
+    """A route that tells what is wrong inside of `configuration` along with what is wrong around it."""
+
+    class Route(JsonRoute):
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            handle = super().get_route_handler()
+
+            async def read(request: Request) -> Response:
+                try:
+                    return await handle(request)
+                except RequestValidationError as error:
+                    body = error.body if isinstance(error.body, dict) else {}
+                    inside = [
+                        {"type": "value_error", "loc": ("body", field), "msg": reason}
+                        for field, reason in wrong(body.get("type"), body.get("configuration", {}))
+                    ]
+                    raise RequestValidationError([*error.errors(), *inside], body=error.body) from error
+
+            return read
+
+    return Route
+
 
 def router(
     manage: ManageChannels, try_channel: TryChannel, authenticated: Callable[..., Awaitable[Principal]]
@@ -220,20 +247,21 @@ def router(
             updated_at=channel.updated_at,
         )
 
-    @channels.post(
-        "",
-        summary="Create a channel",
-        status_code=HTTPStatus.CREATED,
-        responses={
-            201: {"headers": _CREATED},
-            **responses(*_WRONG, HTTPStatus.CONFLICT, TOO_LARGE),
-        },
-    )
     async def create_channel(who: Who, body: NewChannelBody, response: Response) -> ChannelView:
         """Secrets are encrypted, and never shown again."""
         channel = await manage.create(who, body.to_new())
         response.headers["Location"] = f"/api/v1/notifications/channels/{channel.id}"
         return view(channel)
+
+    channels.add_api_route(
+        "",
+        create_channel,
+        methods=["POST"],
+        summary="Create a channel",
+        status_code=HTTPStatus.CREATED,
+        responses={201: {"headers": _CREATED}, **responses(*_WRONG, HTTPStatus.CONFLICT, TOO_LARGE)},
+        route_class_override=_together(manage.wrong),
+    )
 
     @channels.get("", summary="List your channels, latest first", responses=responses(*_WRONG))
     async def list_channels(

@@ -15,6 +15,7 @@ from gonets.contract import TaskMessage
 from gonets.core.shared.errors import GonetsError, Invalid
 from gonets.core.shared.masking import MASK
 from gonets.core.tasks.model import Task
+from gonets.wording import keys, merged, place, reason
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -36,19 +37,14 @@ def read(model: type[Model], body: bytes) -> Model:
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
-        lines = [_line(detail["loc"], detail["msg"]) for detail in error.errors(include_input=False, include_url=False)]
-        raise Invalid(_field(error), "; ".join(lines)) from error
+        wrong = merged(_wrong(detail, model) for detail in error.errors(include_url=False))
+        lines = [f"{where}: {why}" if where else why for where, why in wrong]
+        raise Invalid(wrong[0][0].partition(".")[0] or "body", "; ".join(lines)) from error
 
 
-def _line(location: tuple[int | str, ...], message: str) -> str:
-    where = ".".join(map(str, location))
-    message = message.removeprefix("Value error, ")
-    return f"{where}: {message}" if where else message
-
-
-def _field(error: ValidationError) -> str:
-    location = error.errors(include_input=False, include_url=False)[0]["loc"]
-    return str(location[0]) if location else "body"
+def _wrong(detail: Mapping[str, Any], model: type[BaseModel]) -> tuple[str, str]:
+    where = place(detail)
+    return ".".join(map(str, where)), reason(detail, keys(model, where[:-1]))
 
 
 def without_key(headers: Mapping[str, Any]) -> dict[str, Any]:

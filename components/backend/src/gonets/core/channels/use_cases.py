@@ -30,7 +30,7 @@ from gonets.core.channels.ports import (
     Phone,
 )
 from gonets.core.shared import addresses
-from gonets.core.shared.errors import Conflict, Invalid, NotFound
+from gonets.core.shared.errors import Conflict, Invalid, InvalidFields, NotFound
 from gonets.core.shared.json import JSON
 
 log = logging.getLogger(__name__)
@@ -91,6 +91,19 @@ class ManageChannels:
         channel = await self.store.add(actor.user_id, checked)
         await self.record(actor, "created", channel)
         return channel
+
+    def wrong(self, channel_type: object, configuration: object) -> Sequence[tuple[str, str]]:
+        """What is wrong in the configuration of a channel that is not taken anyway; nothing where nobody can say."""
+        kind = next((kind for name, kind in self.kinds.items() if name == channel_type), None)
+        if kind is None or not isinstance(configuration, Mapping):
+            return ()
+        try:
+            kind.check(masks.merged({}, configuration, kind.secrets))
+        except Invalid as error:
+            return [(error.field, error.reason)]
+        except InvalidFields as error:
+            return error.wrong
+        return ()
 
     async def one(self, owner_id: int, channel_id: int) -> Channel:
         """Raises NotFound."""
