@@ -101,14 +101,7 @@ provider = Table(
     "provider",
     metadata,
     Column("name", Text, primary_key=True),
-    Column(
-        "next_slot_at",
-        DateTime(timezone=True),
-        nullable=False,
-        server_default=func.clock_timestamp(),
-        comment="The first moment that is not reserved",
-    ),
-    Column("permits", JSONB, nullable=False, server_default="{}", comment="Calls in flight, by worker_life"),
+    Column("permits", JSONB, nullable=False, server_default="{}", comment="Calls that count, by worker_life"),
     Column("line_at", DateTime(timezone=True), comment="Until when tasks set aside are lined up"),
     Column(
         "circuit_opened",

@@ -64,8 +64,8 @@ class Message:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
     """A channel as its owner configured it. `configuration` is checked, complete with defaults, its secrets readable:
-    it must not be logged or shown. `rate_per_second`: messages, over all workers; None: as its type's setting says. `id` 0
-    and `owner_id` None: an operator channel, configured by the environment."""
+    it must not be logged or shown. `rate_per_second`: messages, over all workers; None: as its type's setting says.
+    `id` 0 and `owner_id` None: an operator channel, configured by the environment."""
 
     id: int
     owner_id: int | None

@@ -222,13 +222,8 @@ class Lifeline(Protocol):
 class Budget(Protocol):
     """What all workers together may ask of one provider. Raises Unavailable while the database is away."""
 
-    async def slots(self, wanted: int, within: timedelta) -> Sequence[timedelta]:
-        """Reserves up to `wanted` moments, spaced by the provider's rate, each less than `within` from now, the nearest
-        first; none where the next free one is farther. Counted from the moment of return, so one may be over already. A
-        moment MUST be given to one caller only."""
-
     async def permits(self, wanted: int) -> int:
-        """Takes up to `wanted` permits for calls in flight; they are lost with this worker's life. 0: all are taken."""
+        """Takes up to `wanted` permits; they are lost with this worker's life. 0: all are taken."""
 
     async def give_back(self, permits: int) -> None:
         """Permits that are no longer used."""
