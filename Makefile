@@ -13,7 +13,7 @@ help: ## this list
 up: ## start everything and wait until it is healthy
 	@bash $(MANAGE)/start.sh --dev $(ARGS)
 
-demo: ## start everything and walk four tasks through it
+demo: ## start everything and walk four tasks and a notification through it
 	@bash $(MANAGE)/demo.sh $(ARGS)
 
 down: ## stop everything; the data stays

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A walk through the service: three tasks by REST, one by queue, and where their results are.
+"""A walk through the service: three tasks by REST, one by queue, where their results are, and a notification.
 
 Expects everything to be running (make demo sees to it). Uses task ids of its own, so that 1 to 4 stay free, and takes
 only its own messages from the result queue.
@@ -32,6 +32,8 @@ BY_REST = [
     ("An e-mail address", "email", "serega@yandex/ru"),
     ("A text with mistakes", "gpt", "Превет! Моя карова даёт малако."),
 ]
+ACCOUNT = {"email": "demo@example.com", "password": "demonstration"}
+CONTACT = {"name": "Анна (demo)", "email": "anna@example.com"}
 BY_QUEUE = ("phone", "8 (916) 823-34-54")
 
 
@@ -130,6 +132,36 @@ async def read_rows(variables: Variables, ids: list[int]) -> None:
         raise DemoError(f"integration_service holds {len(rows)} of {len(ids)} rows")
 
 
+async def notify(client: httpx.AsyncClient) -> None:
+    """To a contact of an account that is made once, and found again the next time."""
+    answer = await client.post("/api/v1/auth/login", json=ACCOUNT)
+    if answer.status_code == 401:
+        answer = await client.post("/api/v1/auth/signup", json=ACCOUNT)
+    if answer.is_error:
+        raise DemoError(f"nobody can log in as {ACCOUNT['email']}: {answer.status_code} {answer.text[:300]}")
+    show(f"   → logged in as {ACCOUNT['email']}, password {ACCOUNT['password']}")
+    client.headers["Authorization"] = f"Bearer {answer.json()['accessToken']}"
+    known = (await client.get("/api/v1/contacts", params={"limit": 500})).json()["contacts"]
+    contact = next((one for one in known if one["name"] == CONTACT["name"]), None)
+    if contact is None:
+        contact = (await client.post("/api/v1/contacts", json=CONTACT)).raise_for_status().json()
+    show(f"   → contact {contact['id']}: {CONTACT['name']}, {contact['email']}")
+    message = {"recipient": {"contactId": contact["id"]}, "subject": "Gonets", "message": "Привет из make demo!"}
+    show(f"   POST /api/v1/notifications {compact(message)}")
+    answer = await client.post("/api/v1/notifications", json=message)
+    if answer.is_error:
+        raise DemoError(f"the notification was not taken: {answer.status_code} {answer.text[:300]}")
+    location = answer.headers["Location"]
+    deadline = time.monotonic() + PATIENCE
+    while not (found := (await client.get(location)).json())["finishedAt"]:
+        if time.monotonic() > deadline:
+            raise DemoError(f"{location} is still {found['status']} after {PATIENCE:.0f} seconds")
+        await asyncio.sleep(0.2)
+    show(f"   → {location}: {found['status']} by {found['channelType']}, {found['reason']}")
+    if found["status"] not in {"sent", "delivered"}:
+        raise DemoError(f"the notification is {found['status']}: {found['reason']}")
+
+
 async def walk(variables: Variables) -> None:
     first = time.time_ns() // 1_000_000
     api = f"http://localhost:{variables['API_PORT']}"
@@ -165,17 +197,21 @@ async def walk(variables: Variables) -> None:
     heading(6, "Their rows in the table integration_service (id, task_type, data)")
     await read_rows(variables, sorted(told.values()))
 
+    heading(7, "A message to one person")
+    async with httpx.AsyncClient(base_url=api, timeout=PATIENCE, trust_env=False) as client:
+        await notify(client)
+
 
 def where_to_look(variables: Variables) -> str:
     api = f"http://localhost:{variables['API_PORT']}"
     sandbox = f"http://{variables['SANDBOX_HOST']}:{variables['SANDBOX_HTTP_PORT']}"
     database = f"psql -h {variables['DATABASE_HOST']} -p {variables['DATABASE_PORT']} -U {variables['DATABASE_USER']}"
     return f"""
-Four tasks went through; all of it is still running. Where to look next:
+Four tasks and a notification went through; all of it is still running. Where to look next:
 
   try it      {api}/api/v1/docs
   tasks       curl {api}/api/v1/tasks
-  a message   docs/notifications.md: three commands from sign-up to the inbox, {sandbox}/inbox
+  the message {sandbox}/inbox   (docs/notifications.md)
   queues      http://{variables["RABBITMQ_HOST"]}:{variables["RABBITMQ_WEB_PORT"]}   ({variables["RABBITMQ_USER"]})
   the table   {database} {variables["DATABASE_NAME"]} -c 'TABLE integration_service'
   pgAdmin     make pgadmin

@@ -4,6 +4,7 @@ The sandbox plays the providers, and every figure is taken from its journal. The
 
 - **rate**: phones, `DADATA_RATE` calls a second: the most calls in any second and in any ten, and how much of the limit
   was used;
+- **channel**: the same of notifications by one channel with a `ratePerSecond`;
 - **in flight**: texts, each answered after a set time: the most calls at one time, and how much of the limit was used.
 """
 
@@ -22,13 +23,14 @@ import uvloop
 from pamqp.commands import Basic
 
 from benchmarks.__main__ import free_ports, machine, progress
+from benchmarks.notifications import serving
 from benchmarks.report import Line
 from benchmarks.stage import BenchError, Contestant, Stage, until
 from gonets.adapters.rabbitmq import topology
 from gonets.adapters.rabbitmq.publisher import PERSISTENT, Outgoing, Publisher
 
 SETTLED = 5.0  # seconds after the first call from which the share is counted: by then every worker has its part
-USED = 0.9
+USED, USED_OF_RATE = 0.9, 0.95
 
 MODULE = "gonets.entrypoints.cli"
 
@@ -38,6 +40,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=40, help="how long each limit is looked at")
     parser.add_argument("--rates", type=float, nargs="*", default=[20], help="calls a second")
+    parser.add_argument("--channels", type=float, nargs="*", default=[20], help="messages a second by a channel")
     parser.add_argument("--in-flight", type=int, nargs="*", default=[10], help="calls at one time")
     parser.add_argument("--call", type=float, default=0.5, help="seconds that a text takes")
     return parser.parse_args()
@@ -55,10 +58,13 @@ def main() -> None:
 async def run(options: argparse.Namespace, directory: Path) -> list[str]:
     lines = [f"{options.workers} workers, {options.seconds:g} s each; {machine()}", ""]
     sandbox = Sandbox(*free_ports(2))
-    async with Stage(directory, {"sandbox": f"{sandbox.url}/dadata/api/v1/clean"}) as stage:
+    async with Stage(directory, dict.fromkeys(("sandbox", "static"), f"{sandbox.url}/dadata/api/v1/clean")) as stage:
         for rate in options.rates:
             calls = await _calls(stage, sandbox, options, "phone", int(rate * options.seconds), {"DADATA_RATE": rate})
-            lines += rate_lines(calls, rate, options.seconds)
+            lines += rate_lines(calls, f"{rate:g} a second", rate, options.seconds)
+        for rate in options.channels:
+            calls = await _messages(stage, options, rate)
+            lines += rate_lines(calls, f"{rate:g} a second by a channel", rate, options.seconds)
         for limit in options.in_flight:
             count = int(limit / options.call * options.seconds)
             limits = {"YANDEXGPT_MAX_IN_FLIGHT": limit}
@@ -123,13 +129,33 @@ async def _calls(
             running.enter_context(_process(stage, f"worker {number}", "worker", environment))
         running.enter_context(_process(stage, "scheduler", "scheduler", environment))
 
-        async def looked_at() -> bool:
-            calls = await sandbox.calls()
-            return bool(calls) and calls[-1] - calls[0] >= options.seconds
+        async def begun() -> bool:
+            return bool((await sandbox.ask("GET", "journal?limit=1"))["entries"])
 
-        await until(looked_at, 3 * options.seconds + 60, f"{options.seconds:g} s of calls")
+        # The journal is read when it is over: to write it all out holds the sandbox up.
+        await until(begun, 60, "the first call")
+        await asyncio.sleep(options.seconds + 1)
         calls = await sandbox.calls()
     progress(f"{task_type}: {len(calls)} calls in {calls[-1] - calls[0]:.1f} s")
+    return calls
+
+
+async def _messages(stage: Stage, options: argparse.Namespace, rate: float) -> list[float]:
+    """The same of notifications."""
+    await stage.sql.execute("TRUNCATE users, notification, attempt, notification_key, provider CASCADE")
+    async with serving(stage, *free_ports(3)) as service:
+        await service.own_channel(rate)
+        await service.hand_in(service.numbers(int(rate * options.seconds) + 200))
+        with contextlib.ExitStack() as running:
+            for number in range(options.workers):
+                running.enter_context(stage.running(service.process("worker", f"notifying worker {number}")))
+            running.enter_context(stage.running(service.process("scheduler", "notifying scheduler")))
+
+            # The journal is read when it is over: to write it all out holds the sandbox up.
+            await until(service.sending, 60, "no message is sent")
+            await asyncio.sleep(options.seconds + 1)
+            calls = sorted((await service.arrivals()).values())
+    progress(f"channel: {len(calls)} messages in {calls[-1] - calls[0]:.1f} s")
     return calls
 
 
@@ -147,11 +173,11 @@ async def _publish(stage: Stage, task_type: str, task_ids: Sequence[int]) -> Non
     await publisher.close()
 
 
-def rate_lines(calls: Sequence[float], rate: float, seconds: float) -> Iterator[str]:
+def rate_lines(calls: Sequence[float], name: str, rate: float, seconds: float) -> Iterator[str]:
     used = _within(calls, calls[0] + SETTLED, calls[0] + seconds) / (rate * (seconds - SETTLED))
-    yield str(Line(f"{rate:g} a second: most in any second", most_in(calls, 1), "", rate + 1, at_least=False, digits=0))
-    yield str(Line(f"{rate:g} a second: most in any ten", most_in(calls, 10), "", rate * 10, at_least=False, digits=0))
-    yield str(Line(f"{rate:g} a second: share used", used, "", USED, at_least=True))
+    yield str(Line(f"{name}: most in any second", most_in(calls, 1), "", rate, at_least=False, digits=0))
+    yield str(Line(f"{name}: most in any ten", most_in(calls, 10), "", rate * 10, at_least=False, digits=0))
+    yield str(Line(f"{name}: share used", used, "", USED_OF_RATE, at_least=True))
 
 
 def in_flight_lines(calls: Sequence[float], limit: int, call: float, seconds: float) -> Iterator[str]:

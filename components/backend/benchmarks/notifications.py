@@ -61,7 +61,7 @@ class Found:
 
 
 @dataclass
-class _Service:
+class Service:
     """An API and a sandbox that run, and an account that may send."""
 
     stage: Stage
@@ -74,7 +74,10 @@ class _Service:
 
     @property
     def worker(self) -> Contestant:
-        return Contestant("notifying worker", "gonets.entrypoints.cli", ("worker",), environment=self.variables)
+        return self.process("worker", "notifying worker")
+
+    def process(self, command: str, name: str) -> Contestant:
+        return Contestant(name, "gonets.entrypoints.cli", (command,), environment=self.variables)
 
     def numbers(self, count: int) -> range:
         self._number += count
@@ -85,12 +88,22 @@ class _Service:
         await until(partial(_answers, self.client, f"{self.sandbox}/control/settings"), 60, "the sandbox is not ready")
         account = {"email": "bench@example.com", "password": "correct horse battery"}
         signed_up = await self._made("auth/signup", account, "")
-        made = await self._made("api-keys", {"name": "bench", "scopes": ["notifications"]}, signed_up["accessToken"])
-        self.key = made["key"]
+        key = {"name": "bench", "scopes": ["notifications", "channels"]}
+        self.key = (await self._made("api-keys", key, signed_up["accessToken"]))["key"]
+        await self._quiet()
+
+    async def _quiet(self) -> None:
         async with self.client.put(
             f"{self.sandbox}/control/settings/twilio", json={"callbacks": "none", "step_ms": 3_600_000}
         ) as answer:
             answer.raise_for_status()
+
+    async def own_channel(self, rate: float) -> None:
+        """In place of the operator's."""
+        account, _, token = _LOGIN.partition(":")
+        configuration = {"accountSid": account, "authToken": token, "from": _FROM}
+        channel = {"name": "bench", "type": "SMS_TWILIO", "configuration": configuration, "ratePerSecond": rate}
+        await self._made("notifications/channels", channel, self.key)
 
     async def _made(self, path: str, body: Any, token: str) -> Any:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -124,16 +137,16 @@ class _Service:
         found: int = await self.stage.sql.fetchval("SELECT count(*) FROM notification WHERE sent_at IS NOT NULL")
         return found
 
+    async def sending(self) -> bool:
+        return await self.taken() > 0
+
     async def clear(self) -> None:
         await self.stage.clear()
         await self.stage.sql.execute("TRUNCATE notification, attempt, notification_key")
         await self.stage.sql.execute("CHECKPOINT")
         async with self.client.post(f"{self.sandbox}/control/reset") as answer:
             answer.raise_for_status()
-        async with self.client.put(
-            f"{self.sandbox}/control/settings/twilio", json={"callbacks": "none", "step_ms": 3_600_000}
-        ) as answer:
-            answer.raise_for_status()
+        await self._quiet()
 
     async def arrivals(self) -> dict[str, float]:
         """By text: when the provider was called (wall clock)."""
@@ -156,7 +169,7 @@ async def _answers(client: aiohttp.ClientSession, url: str) -> bool:
 
 
 @asynccontextmanager
-async def _service(stage: Stage, api_port: int, sandbox_port: int, sandbox_grpc: int) -> AsyncIterator[_Service]:
+async def serving(stage: Stage, api_port: int, sandbox_port: int, sandbox_grpc: int) -> AsyncIterator[Service]:
     sandbox, api = f"http://127.0.0.1:{sandbox_port}", f"http://127.0.0.1:{api_port}"
     account, _, token = _LOGIN.partition(":")
     variables = {
@@ -177,12 +190,12 @@ async def _service(stage: Stage, api_port: int, sandbox_port: int, sandbox_grpc:
             contestant = Contestant(f"notifying {command}", "gonets.entrypoints.cli", (command,), environment=variables)
             processes.enter_context(stage.running(contestant))
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as client:
-            service = _Service(stage, sandbox, api, variables, client)
+            service = Service(stage, sandbox, api, variables, client)
             await service.open()
             yield service
 
 
-async def bare(service: _Service, count: int) -> float:
+async def bare(service: Service, count: int) -> float:
     """Calls a second."""
     transport = HttpTransport(timeout=20)
     url = f"{service.sandbox}/twilio/2010-04-01/Accounts/{_LOGIN.partition(':')[0]}/Messages.json"
@@ -210,13 +223,13 @@ async def bare(service: _Service, count: int) -> float:
     return rate
 
 
-async def ours(service: _Service, count: int) -> float:
+async def ours(service: Service, count: int) -> float:
     """Notifications a second, of one worker."""
     await service.hand_in(service.numbers(count))
     return await _watched(service, count)
 
 
-async def sending(service: _Service, count: int) -> float:
+async def sending(service: Service, count: int) -> float:
     """The same, of notifications that are rows already: they were held, and are released all at once."""
     sql = service.stage.sql
     await service.hand_in(service.numbers(count), send=False)
@@ -235,7 +248,7 @@ async def sending(service: _Service, count: int) -> float:
     return await _watched(service, count)
 
 
-async def _watched(service: _Service, count: int) -> float:
+async def _watched(service: Service, count: int) -> float:
     with service.stage.running(service.worker):
         first, began, moved = 0, 0.0, time.perf_counter()
         taken = 0
@@ -251,7 +264,7 @@ async def _watched(service: _Service, count: int) -> float:
         return (count - first) / (time.perf_counter() - began)
 
 
-async def urgent(service: _Service, samples: int) -> list[float]:
+async def urgent(service: Service, samples: int) -> list[float]:
     """Milliseconds of each, from sending the POST to the provider's being called."""
     headers = {"Authorization": f"Bearer {service.key}"}
     sent: dict[str, float] = {}
@@ -272,7 +285,7 @@ async def urgent(service: _Service, samples: int) -> list[float]:
     return [(arrivals[text] - began) * 1000 for text, began in sent.items()][_WARM_UP:]
 
 
-async def busy(service: _Service, samples: int) -> list[float]:
+async def busy(service: Service, samples: int) -> list[float]:
     bulk = service.numbers(int((samples + _WARM_UP) * PACE * _BULK_PER_SECOND))
     await service.hand_in(bulk)
     with service.stage.running(service.worker):
@@ -284,25 +297,25 @@ async def busy(service: _Service, samples: int) -> list[float]:
     return found
 
 
-async def _under_way(service: _Service) -> bool:
+async def _under_way(service: Service) -> bool:
     return await service.taken() > CONCURRENCY
 
 
-async def idle(service: _Service, samples: int) -> list[float]:
+async def idle(service: Service, samples: int) -> list[float]:
     with service.stage.running(service.worker):
         await until(partial(_consumed, service), 60, "the worker takes nothing")
         return await urgent(service, samples + _WARM_UP)
 
 
-async def _consumed(service: _Service) -> bool:
+async def _consumed(service: Service) -> bool:
     return await service.stage.consumers(topology.NOTIFICATION_DISPATCH) == 1
 
 
 async def measure(stage: Stage, ports: Sequence[int], count: int, samples: int, rounds: int, found: Found) -> None:
     """Adds to each list of `found`. `ports`: three free ones."""
-    async with _service(stage, *ports) as service:
+    async with serving(stage, *ports) as service:
         for number in range(rounds):
-            contestants: list[Callable[[_Service, int], Awaitable[float]]] = [bare, sending, ours]
+            contestants: list[Callable[[Service, int], Awaitable[float]]] = [bare, sending, ours]
             rates = {}
             for contestant in contestants if number % 2 == 0 else contestants[::-1]:
                 await service.clear()
@@ -315,7 +328,7 @@ async def measure(stage: Stage, ports: Sequence[int], count: int, samples: int, 
             await _emptied(service)
 
 
-async def _emptied(service: _Service) -> None:
+async def _emptied(service: Service) -> None:
     """What the last turn left in the queue of wake-ups is nobody's any more."""
     await service.stage.channel.queue_purge(topology.NOTIFICATION_DISPATCH)
 

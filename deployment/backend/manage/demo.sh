@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Starts everything, then walks four tasks through it: three by REST, one by queue.
+# Starts everything, then walks four tasks through it (three by REST, one by queue) and a notification.
 #
 #   demo.sh [options of start.sh]
 

@@ -155,10 +155,10 @@ _EXCERPT = 200  # characters
 
 
 class DeadLetterView(BaseModel):
-    """A message that is no task, or contradicts one. Times are RFC 3339 in UTC."""
+    """A message that is no task or no notification, or contradicts one. Times are RFC 3339 in UTC."""
 
     id: Annotated[str, Field(examples=["m0123456789abcdef"])]
-    queue: Annotated[str, Field(description="Where a replay sends it")]
+    queue: Annotated[str, Field(description="Where it came from, and a replay sends it")]
     category: Annotated[Category | None, Field(description="null where the message was not set aside by this service")]
     reason: str
     dead_at: Annotated[datetime | None, Field(description="null where nobody knows")]
@@ -225,7 +225,7 @@ _NO_NUL = {"pattern": "^[^\\u0000]*$"}
 
 
 class RecipientMessage(_Camel):
-    """One person's addresses, as somebody typed them; at least one."""
+    """One person: addresses, as somebody typed them, at least one; or a contact that has them."""
 
     telegram_chat_id: Annotated[
         StrictStr | StrictInt | None,
@@ -233,11 +233,19 @@ class RecipientMessage(_Camel):
     ] = None
     email: Annotated[StrictStr | None, Field(max_length=320, examples=["anna@example.com"])] = None
     phone: Annotated[StrictStr | None, Field(max_length=100, examples=["+79161234567"])] = None
+    contact_id: Annotated[Id | None, Field(description="A contact, in place of addresses", examples=[None])] = None
+
+    @field_validator("contact_id")
+    @classmethod
+    def _no_addresses(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is not None and any(address is not None for address in info.data.values()):
+            raise ValueError("must be left out where there are addresses")
+        return value
 
     @model_validator(mode="after")
     def _somebody(self) -> Self:
-        if self.telegram_chat_id is None and self.email is None and self.phone is None:
-            raise ValueError("must have a telegramChatId, an email or a phone")
+        if all(value is None for value in (self.telegram_chat_id, self.email, self.phone, self.contact_id)):
+            raise ValueError("must have a telegramChatId, an email, a phone or a contactId")
         return self
 
 
@@ -245,7 +253,7 @@ class NotificationMessage(_Camel):
     """One message to one person, as it is handed in."""
 
     recipient: RecipientMessage | None = None
-    contact_id: Annotated[Id | None, Field(description="A contact, in place of `recipient`", examples=[None])] = None
+    contact_id: Annotated[Id | None, Field(description="As `recipient.contactId`", examples=[None])] = None
     message: Annotated[
         _WithoutNul,
         Field(min_length=1, max_length=MAX_TEXT, json_schema_extra=_NO_NUL, examples=["Ваш код: 4711"]),
@@ -306,9 +314,12 @@ class NotificationMessage(_Camel):
     @field_validator("contact_id")
     @classmethod
     def _one_of_two(cls, value: int | None, info: ValidationInfo) -> int | None:
-        if value is not None and info.data.get("recipient") is not None:
-            raise ValueError("must be left out where there is a recipient")
-        return value
+        to = info.data.get("recipient")
+        if value is None or to is None or to.contact_id == value:
+            return value
+        if to.contact_id is None:
+            raise ValueError("must be left out where the recipient has addresses")
+        raise ValueError("must be what recipient.contactId is, or be left out")
 
     @field_validator("template", "variables")
     @classmethod
@@ -319,9 +330,17 @@ class NotificationMessage(_Camel):
 
     @property
     def digest(self) -> str:
-        """Of everything but the key: equal for equal notifications."""
-        content = self.model_dump(mode="json", by_alias=True, exclude={"idempotency_key"})
+        """Of everything but the key: equal for equal notifications, wherever the contact is named."""
+        content = self.model_dump(
+            mode="json", by_alias=True, exclude={"idempotency_key": True, "recipient": {"contact_id"}}
+        )
+        if self._contact is not None:
+            content |= {"recipient": None, "contactId": self._contact}
         return hashlib.sha256(_canonical(content).encode()).hexdigest()
+
+    @property
+    def _contact(self) -> int | None:
+        return self.recipient.contact_id if self.recipient and self.recipient.contact_id else self.contact_id
 
     def to_new(self, owner_id: int, key: str | None) -> NewNotification:
         to = self.recipient
@@ -329,7 +348,7 @@ class NotificationMessage(_Camel):
         return NewNotification(
             owner_id=owner_id,
             recipient=Recipient(None if chat is None else str(chat), to.email, to.phone) if to else Recipient(),
-            contact_id=self.contact_id,
+            contact_id=self._contact,
             message=Message(self.message, self.subject, self.username, self.event),
             route=tuple(self.route),
             deadline=self.deadline,

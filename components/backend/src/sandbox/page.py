@@ -15,7 +15,10 @@ code,pre{font:14px/1.5 ui-monospace,monospace;background:#f4f4f4;padding:.1rem .
 pre{padding:.8rem;overflow-x:auto}table{border-collapse:collapse;width:100%;margin-bottom:2rem}
 td{border-top:1px solid #ddd;padding:.3rem .6rem;vertical-align:top}td:first-child{width:50%}
 article{border:1px solid #ddd;border-radius:8px;padding:.6rem 1rem;margin:1rem 0}
-article p{white-space:pre-wrap;overflow-wrap:anywhere}small{color:#666}"""
+article{overflow-wrap:anywhere}article h3{margin:.6rem 0 0}article p{white-space:pre-wrap;margin:.6rem 0}
+article small{float:right;margin-left:1rem}summary{cursor:pointer}small,summary{color:#666}
+@media(prefers-color-scheme:dark){body{background:#1b1b1b;color:#ddd}code,pre{background:#2a2a2a}a{color:#8ab4f8}
+article,td{border-color:#444}small,summary{color:#999}}"""
 
 CALLS = (
     ("PUT /control/faults/{provider}", "set a fault; a new one replaces the old"),
@@ -63,15 +66,33 @@ def _code(text: str) -> str:
 
 SHOWN = 200
 
+# A page that sent itself to be loaded again never came to rest for a browser that waits until all is done, and shut
+# what a reader had opened.
+RENEW = """setInterval(async () => {
+  const page = new DOMParser().parseFromString(await (await fetch("")).text(), "text/html");
+  const [shown, fresh] = [document, page].map(one => one.querySelector("main"));
+  if (shown.dataset.state === fresh.dataset.state) return;
+  for (const open of shown.querySelectorAll("details[open]"))
+    for (const same of fresh.querySelectorAll(`#${open.closest("article").id} details`)) same.open = true;
+  shown.replaceWith(fresh);
+}, 2000);"""
+
 
 def inbox_page(inbox: Inbox, providers: Sequence[Provider[Any]]) -> str:
     """The newest first."""
     titles = {provider.name: provider.title for provider in providers}
-    newest = islice(sorted(inbox.select(), key=lambda message: -message.seq), SHOWN)
+    held = sorted(inbox.select(), key=lambda message: -message.seq)
+    newest = islice(held, SHOWN)
     messages = "".join(_message(message, titles.get(message.provider, message.provider)) for message in newest)
+    plural = "" if len(held) == 1 else "s"
+    here = f", the newest {SHOWN} of them here" if len(held) > SHOWN else ""
+    counted = f"<p>{len(held)} message{plural}{here}.</p>"
+    state = f"{held[0].seq} {len(held)}" if held else ""
     return f"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="5"><title>Inbox</title>
-<style>{STYLE}</style></head><body><h1>Inbox</h1>{messages or "<p>Nothing has come yet.</p>"}</body></html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Inbox</title>
+<style>{STYLE}</style><script>{RENEW}</script></head><body><h1>Inbox</h1>
+<p><small>What people got. New messages appear by themselves. <a href="/">The sandbox</a></small></p>
+<main data-state="{state}">{counted + messages if held else "<p>Nothing has come yet.</p>"}</main></body></html>
 """
 
 
@@ -80,6 +101,7 @@ def _message(message: Message, title: str) -> str:
     details = json.dumps(message.details, ensure_ascii=False, indent=2, default=str) if message.details else ""
     shown = f"<details><summary>as it came</summary><pre>{escape(details)}</pre></details>" if details else ""
     return (
-        f"<article><small>{escape(title)} · {escape(message.time[:19])} UTC</small><br>"
+        f'<article id="message-{message.seq}">'
+        f"<small>{escape(title)} · {escape(message.time[:19].replace('T', ' '))} UTC</small>"
         f"<b>{escape(message.sender)}</b> → {escape(message.to)}{subject}<p>{escape(message.text)}</p>{shown}</article>"
     )

@@ -84,7 +84,7 @@ async def test_from_sign_up_to_the_inbox_by_both_doors(installation):
     await service.sign_up()
     contact = await service.post("/contacts", {"name": "Анна", "telegramChatId": "123456789"}, status=201)
     taken = await service.post(
-        "/notifications", {"contactId": contact["id"], "message": "Привет, мир", "notifyResult": True}
+        "/notifications", {"recipient": {"contactId": contact["id"]}, "message": "Привет, мир", "notifyResult": True}
     )
     found = await service.ended(taken["id"])
     assert (found["status"], found["channelType"]) == ("sent", "TELEGRAM")

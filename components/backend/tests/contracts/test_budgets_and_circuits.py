@@ -1,8 +1,6 @@
 """What workers share of a provider, in PostgreSQL: limits hold between workers, whatever happens to one of them."""
 
 import asyncio
-import itertools
-import time
 from datetime import timedelta
 
 import pytest
@@ -26,59 +24,6 @@ def worker(pool):
         return PostgresBudget(pool, lifeline, "p", rate=rate, in_flight=in_flight), lifeline
 
     return worker
-
-
-class _Late:
-    """A database whose answers take a while."""
-
-    def __init__(self, pool):
-        self._pool = pool
-
-    async def fetch(self, *arguments):
-        rows = await self._pool.fetch(*arguments)
-        await asyncio.sleep(0.3)
-        return rows
-
-
-class TestMoments:
-    async def test_they_are_spaced_by_the_rate_and_given_once(self, worker, pool):
-        (one, _), (other, _) = await worker(rate=10), await worker(rate=10)
-        [before] = await pool.fetch("SELECT clock_timestamp() AS now")
-        batches = await asyncio.gather(*(budget.slots(2, MINUTE) for budget in (one, other) * 5))
-        assert [len(batch) for batch in batches] == [2] * 10
-        [row] = await pool.fetch("SELECT next_slot_at FROM provider")
-        assert row["next_slot_at"] - before["now"] >= timedelta(seconds=20 / 10)
-
-    async def test_an_answer_that_comes_late_moves_none_into_another_worker_s(self, worker, pool):
-        (one, _), (other, _) = await worker(rate=10), await worker(rate=10)
-
-        async def moment(budget):
-            [offset] = await budget.slots(1, MINUTE)
-            return time.monotonic() + offset.total_seconds()
-
-        before = [await moment(one), await moment(other)]
-        one._pool = _Late(pool)
-        moments = [*before, await moment(one), await moment(other)]
-        distances = [later - earlier for earlier, later in itertools.pairwise(moments)]
-        assert all(0.05 < distance < 0.15 for distance in distances), distances
-
-    async def test_none_beyond_the_horizon(self, worker):
-        budget, _ = await worker(rate=10)
-        moments = [*await budget.slots(100, SECOND), *await budget.slots(100, SECOND)]
-        assert 10 <= len(moments) <= 11
-        assert all(moment <= SECOND for moment in moments)
-
-    async def test_unused_time_cannot_be_saved_up(self, worker, pool):
-        budget, _ = await worker(rate=10)
-        await budget.slots(1, SECOND)
-        await pool.fetch("UPDATE provider SET next_slot_at = next_slot_at - interval '1 hour'")
-        assert 10 <= len(await budget.slots(100, SECOND)) <= 11
-
-    async def test_a_clock_that_is_set_back_stops_nobody(self, worker, pool):
-        budget, _ = await worker(rate=10)
-        await budget.slots(1, SECOND)
-        await pool.fetch("UPDATE provider SET next_slot_at = next_slot_at + interval '1 hour'")
-        assert len(await budget.slots(5, SECOND)) == 5
 
 
 class TestPermits:

@@ -55,10 +55,10 @@ async def _add(channels, owner=1, **different):
 
 
 async def test_a_channel_is_read_as_it_was_written(channels):
-    added = await _add(channels, enabled=False, is_default=True)
+    added = await _add(channels, enabled=False, is_default=True, rate_per_second=0.5)
     assert (added.owner_id, added.name, added.type) == (1, BOT.name, BOT.type)
     assert added.configuration == BOT.configuration
-    assert (added.enabled, added.is_default) == (False, True)
+    assert (added.enabled, added.is_default, added.rate_per_second) == (False, True, 0.5)
     assert added.created_at == added.updated_at
     assert added.created_at.tzinfo is not None
     assert await channels.store.get(1, added.id) == added
@@ -111,7 +111,9 @@ async def test_a_cursor_that_is_none_of_ours_is_invalid(channels):
 
 async def test_a_change_is_written_and_read(channels):
     old = await _add(channels)
-    new = replace(old, name="other", configuration={"chatId": "5"}, enabled=False, is_default=True)
+    new = replace(
+        old, name="other", configuration={"chatId": "5"}, enabled=False, is_default=True, rate_per_second=20.0
+    )
     written = await channels.store.replace(old, new)
     assert written == replace(new, updated_at=written.updated_at)
     assert written.updated_at > old.updated_at

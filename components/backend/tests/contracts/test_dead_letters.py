@@ -9,7 +9,7 @@ import pytest
 
 from eventually import eventually
 from fakes import FakeDeadLetters
-from foreign import DEAD, TASKS
+from foreign import DEAD, NOTIFICATIONS, TASKS
 from gonets.adapters.rabbitmq.dead_letters import RabbitDeadLetters
 from gonets.adapters.rabbitmq.publisher import Publisher
 from gonets.core.shared.errors import Category, Unavailable
@@ -18,6 +18,7 @@ from gonets.core.tasks.set_aside import Choice, DeadLetter, Handled
 ALL = Choice()
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+REQUESTS, DEAD_REQUESTS, _ = NOTIFICATIONS
 
 
 def _headers(reason="data: must not be empty", category="invalid", at=NOON, queue=TASKS):
@@ -246,6 +247,36 @@ async def test_a_letter_is_sent_to_no_queue_but_the_one_this_service_consumes(ra
     assert await rabbit.letters.replay(ALL) == Handled(1)
     assert await rabbit.bodies(TASKS) == [b"x"]
     assert not await broker.exists("somewhere.else")
+
+
+async def test_those_of_notifications_are_looked_at_replayed_and_dropped_with_the_others(rabbit, broker):
+    await _three(rabbit)
+    for queue in (REQUESTS, DEAD_REQUESTS):
+        await broker.declare(queue)
+    at = NOON + timedelta(minutes=30)
+    secret = {"x-api-key": "gnz_abcdefgh"}
+    headers = _headers(reason="message: must be given", at=at, queue=REQUESTS) | secret
+    await broker.publish(DEAD_REQUESTS, b"four", headers=headers, message_id="m-4")
+    await broker.publish(DEAD_REQUESTS, b"five", headers=_headers(queue=TASKS, at=NOON + 3 * HOUR))
+
+    page = await rabbit.letters.look(ALL, 100)
+    assert page.complete
+    assert {letter.body: letter.queue for letter in page.letters if letter.queue == REQUESTS} == {
+        b"four": REQUESTS,
+        b"five": REQUESTS,
+    }, "by where it lies, whatever its header says"
+    times = [letter.dead_at for letter in page.letters]
+    assert (len(times), times) == (5, sorted(times)), "one list, oldest first"
+    [four] = [letter for letter in page.letters if letter.body == b"four"]
+    assert four.properties == {"message_id": "m-4", "header x-api-key": "***"}
+    assert len((await rabbit.letters.look(ALL, 4)).letters) == 4
+    assert not (await rabbit.letters.look(ALL, 4)).complete
+
+    assert await rabbit.letters.replay(Choice(reason="must be given")) == Handled(1)
+    sent = await broker.get(REQUESTS)
+    assert (sent.body, sent.headers, sent.message_id) == (b"four", secret, "m-4")
+    assert await rabbit.letters.drop(ALL) == Handled(4)
+    assert [await rabbit.bodies(queue) for queue in (TASKS, DEAD, REQUESTS, DEAD_REQUESTS)] == [[]] * 4
 
 
 async def test_a_letter_is_sent_to_nobody_else_who_had_it_before(rabbit, broker):

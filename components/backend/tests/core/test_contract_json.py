@@ -1,12 +1,13 @@
-"""The public JSON of tasks."""
+"""The public JSON of tasks and notifications."""
 
 import json
 
 import pytest
 from pydantic import ValidationError
 
-from gonets.adapters.rabbitmq.outcomes import read_task
-from gonets.contract import TaskError, TaskFailure, TaskMessage, TaskResult
+from gonets.adapters.rabbitmq.outcomes import read, read_task
+from gonets.contract import NotificationMessage, TaskError, TaskFailure, TaskMessage, TaskResult
+from gonets.core.channels.model import Recipient
 from gonets.core.shared.errors import Category, Invalid
 from gonets.core.tasks.model import MAX_TASK_ID, Task, TaskType
 
@@ -46,25 +47,25 @@ BAD = {
     "a list": (b"[]", "object"),
     "a number": (b"1", "object"),
     "null": (b"null", "object"),
-    "no fields": (b"{}", "task_id: Field required; task_type: Field required; data: Field required"),
-    "task_id 0": (_body(task_id=0), "task_id: Input should be greater than or equal to 1"),
+    "no fields": (b"{}", "task_id: must be given; task_type: must be given; data: must be given"),
+    "task_id 0": (_body(task_id=0), "task_id: must be greater than or equal to 1"),
     "task_id -1": (_body(task_id=-1), "task_id: "),
     "task_id 2^63": (_body(task_id=2**63), "task_id: "),
     "task_id of 5000 digits": (b'{"task_id":' + b"1" * 5000 + b"}", "number out of range"),
-    'task_id "7"': (_body(task_id="7"), "task_id: Input should be a valid integer"),
+    'task_id "7"': (_body(task_id="7"), "task_id: must be a whole number"),
     "task_id 1.0": (_body(task_id=1.0), "task_id: "),
     "task_id true": (_body(task_id=True), "task_id: "),
     "task_id null": (_body(task_id=None), "task_id: "),
     "task_id NaN": (_body(task_id=float("nan")), "task_id: "),
-    "unknown task_type": (_body(task_type="fax"), "task_type: Input should be 'phone', 'email' or 'gpt'"),
+    "unknown task_type": (_body(task_type="fax"), "task_type: must be 'phone', 'email' or 'gpt'"),
     "task_type PHONE": (_body(task_type="PHONE"), "task_type: "),
     "task_type 1": (_body(task_type=1), "task_type: "),
-    "empty data": (_body(data=""), "data: String should have at least 1 character"),
-    "data 7": (_body(data=7), "data: Input should be a valid string"),
+    "empty data": (_body(data=""), "data: must have at least 1 character"),
+    "data 7": (_body(data=7), "data: must be a text"),
     "data null": (_body(data=None), "data: "),
     "data list": (_body(data=["x"]), "data: "),
-    "data of 10001 characters": (_body(data="x" * 10_001), "data: String should have at most 10000 characters"),
-    "1 MiB of data": (_body(data="x" * 2**20), "data: String should have at most 10000 characters"),
+    "data of 10001 characters": (_body(data="x" * 10_001), "data: must have at most 10000 characters"),
+    "1 MiB of data": (_body(data="x" * 2**20), "data: must have at most 10000 characters"),
     "NUL": (_body(data="a\0b"), "data: must not contain the NUL character (U+0000)"),
     "a lone surrogate": (_body(data="\ud800"), "hex escape"),
     "an encoded surrogate": (b'{"data": "\xed\xa0\x80"}', "unicode"),
@@ -72,7 +73,7 @@ BAD = {
     "UTF-16": (json.dumps(GOOD).encode("utf-16"), "JSON"),
     "deep nesting": (b"[" * 100_000, "recursion limit"),
     "deep nesting inside": (b'{"data": ' + b"[" * 9_000 + b"]" * 9_000 + b"}", "recursion limit"),
-    "several mistakes": (_body(task_id=0, data=""), "data: String should have at least 1 character"),
+    "several mistakes": (_body(task_id=0, data=""), "data: must have at least 1 character"),
 }
 
 
@@ -110,3 +111,51 @@ def test_a_message_does_not_change_once_it_is_read():
     message = TaskMessage.model_validate(GOOD, strict=False)
     with pytest.raises(ValidationError):
         message.task_id = 2
+
+
+# --- notifications ---
+
+TO_ANNA = {"email": "anna@example.com"}
+
+
+def _request(**changes):
+    return json.dumps({"message": "Привет"} | changes).encode()
+
+
+@pytest.mark.parametrize(
+    "named",
+    [{"contactId": 5}, {"recipient": {"contactId": 5}}, {"recipient": {"contactId": 5}, "contactId": 5}],
+    ids=["above", "in the recipient", "twice"],
+)
+def test_a_contact_may_be_named_at_either_place(named):
+    request = read(NotificationMessage, _request(**named))
+    new = request.to_new(1, None)
+    assert (new.contact_id, new.recipient) == (5, Recipient())
+    assert request.digest == read(NotificationMessage, _request(contactId=5)).digest, "the same notification"
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [
+        (
+            {"recipient": {"contactId": 5}, "contactId": 6},
+            "contactId: must be what recipient.contactId is, or be left out",
+        ),
+        ({"recipient": TO_ANNA, "contactId": 5}, "contactId: must be left out where the recipient has addresses"),
+        (
+            {"recipient": TO_ANNA | {"contactId": 5}},
+            "recipient.contactId: must be left out where there are addresses",
+        ),
+        ({"recipient": {}}, "recipient: must have a telegramChatId, an email, a phone or a contactId"),
+    ],
+)
+def test_a_person_named_in_two_ways_or_in_none_is_refused(named, expected):
+    with pytest.raises(Invalid) as raised:
+        read(NotificationMessage, _request(**named))
+    assert raised.value.reason == expected
+
+
+def test_the_digest_of_addresses_is_what_it_was():
+    """It is kept with keys for seven days: an update of the service must not make them conflicts."""
+    digest = read(NotificationMessage, _request(recipient=TO_ANNA)).digest
+    assert digest == "b1aa5552be1ebe211bc8c2e42c3a364697295b704962a290edeb9039e9beb2c4"

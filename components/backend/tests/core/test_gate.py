@@ -8,7 +8,7 @@ import pytest
 from fakes import FakeBudget, FakeCircuits
 from gonets.core.shared.errors import Category
 from gonets.core.tasks.circuit import Circuit, CircuitPolicy
-from gonets.core.tasks.gate import Entered, Gate, Gates, Postponed
+from gonets.core.tasks.gate import Entered, Gate, Gates, Pace, Postponed, permits_of
 from gonets.core.tasks.model import Failure, ProviderError
 
 DOWN = ProviderError(Category.UNAVAILABLE, "HTTP 503")
@@ -32,13 +32,13 @@ def clock():
 
 @pytest.fixture
 def make(budget, circuits, clock):
-    def make(*, rate=0.0, in_flight=0, most_waiting=2):
+    def make(*, pace=None, in_flight=0, most_waiting=2):
         return Gate(
             "p",
             budget,
             circuits,
             POLICY,
-            rate=rate,
+            pace=pace,
             in_flight=in_flight,
             most_waiting=most_waiting,
             monotonic=lambda: clock[0],
@@ -168,16 +168,54 @@ class TestPermits:
 
 
 class TestTheRate:
-    async def test_without_a_moment_near_enough_the_task_is_set_aside(self, make, budget):
-        budget.free_slots = 1
-        gate = make(rate=1, most_waiting=10)
+    async def test_without_a_moment_near_enough_the_task_is_set_aside(self, make):
+        gate = make(pace=Pace(FakeBudget(free_permits=1), 0.1), most_waiting=10)
         first, second = await asyncio.gather(gate.enter(), gate.enter())
         assert first == Entered()
         assert isinstance(second, Postponed)
 
     async def test_with_no_moment_its_permit_is_free_again(self, make, budget):
-        budget.free_slots, budget.free_permits = 0, 1
-        gate = make(rate=1, in_flight=1)
+        budget.free_permits = 1
+        gate = make(pace=Pace(FakeBudget(free_permits=0), 1), in_flight=1)
         assert isinstance(await gate.enter(), Postponed)
         await _turns()
         assert budget.free_permits == 1
+
+    async def test_a_call_counts_until_a_second_after_its_answer(self, make):
+        paced = FakeBudget(free_permits=2)
+        gate = make(pace=Pace(paced, 40), most_waiting=10)
+        loop = asyncio.get_running_loop()
+        await gate.enter()
+        entered = await gate.enter()
+        await gate.leave(entered, None)
+        answered_at = loop.time()
+        await gate.enter()
+        assert loop.time() >= answered_at + 0.9
+
+    async def test_one_without_an_answer_is_taken_to_have_arrived_soon(self):
+        paced = FakeBudget(free_permits=1)
+        pace = Pace(paced, 10)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await pace.wait()
+        await pace.wait()
+        assert loop.time() - began > 1.0
+
+    async def test_they_come_in_no_burst(self):
+        pace = Pace(FakeBudget(), 50)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await asyncio.gather(*(pace.wait() for _ in range(10)))
+        assert loop.time() - began >= 9 * 0.8 / 50
+
+    async def test_who_leaves_rests_until_nothing_of_it_counts(self):
+        pace = Pace(FakeBudget(), 5)
+        await pace.wait()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await pace.rest()
+        assert loop.time() - began >= 0.9
+
+    @pytest.mark.parametrize(("rate", "permits"), [(0.01, 1), (0.5, 1), (1, 1), (2.5, 2), (100, 100)])
+    async def test_a_rate_is_so_many_permits(self, rate, permits):
+        assert permits_of(rate) == permits

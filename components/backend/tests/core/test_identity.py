@@ -23,6 +23,7 @@ from gonets.core.identity.use_cases import Authenticate, OwnAccount, SessionPoli
 from gonets.core.shared.errors import Conflict, Forbidden, Invalid, NotFound, Throttled, Unauthenticated
 
 EMAIL, PASSWORD = "anna@example.com", "correct horse"
+HERE = "1.2.3.4"
 
 
 class PlainTokens:
@@ -86,7 +87,7 @@ def house():
 @pytest.fixture
 async def anna(house):
     """Signed up; admin, as the first."""
-    return await house.sign_in.sign_up(EMAIL, PASSWORD)
+    return await house.sign_in.sign_up(EMAIL, PASSWORD, HERE)
 
 
 # --- access tokens ---
@@ -104,7 +105,7 @@ async def test_an_access_token_is_good_until_its_time(house, anna):
 
 async def test_lifetimes_are_settings():
     house = House(access_lifetime=timedelta(minutes=1), refresh_lifetime=timedelta(hours=1))
-    anna = await house.sign_in.sign_up(EMAIL, PASSWORD)
+    anna = await house.sign_in.sign_up(EMAIL, PASSWORD, HERE)
     house.pass_time(minutes=1)
     with pytest.raises(Unauthenticated):
         await house.authenticate(anna.access_token)
@@ -133,7 +134,7 @@ async def test_another_process_learns_of_a_logout_within_a_second_and_this_one_a
 
 
 async def test_a_disabled_users_token_and_key_stop_at_once(house, anna):
-    bob = await house.sign_in.sign_up("bob@example.com", PASSWORD)
+    bob = await house.sign_in.sign_up("bob@example.com", PASSWORD, HERE)
     principal = await house.authenticate(bob.access_token)
     _, key = await house.keys.create(principal, "shop", [Scope.TASKS])
     await house.authenticate(key)
@@ -148,7 +149,7 @@ async def test_a_disabled_users_token_and_key_stop_at_once(house, anna):
 
 
 async def test_a_new_role_counts_at_once(house, anna):
-    bob = await house.sign_in.sign_up("bob@example.com", PASSWORD)
+    bob = await house.sign_in.sign_up("bob@example.com", PASSWORD, HERE)
     assert (await house.authenticate(bob.access_token)).role is Role.MEMBER
     await house.manage.change(None, bob.user.id, role=Role.ADMIN)
     assert (await house.authenticate(bob.access_token)).role is Role.ADMIN
@@ -168,7 +169,7 @@ def test_what_is_remembered_is_bounded(house, monkeypatch):
 async def test_closed_sign_up_is_closed_for_everybody_and_costs_no_hash():
     house = House(sign_up_open=False)
     with pytest.raises(Forbidden):
-        await house.sign_in.sign_up(EMAIL, PASSWORD)
+        await house.sign_in.sign_up(EMAIL, PASSWORD, HERE)
     assert house.accounts.users == {}
     admin = await house.manage.create(None, EMAIL, PASSWORD, Role.ADMIN)
     assert (await house.sign_in.log_in(EMAIL, PASSWORD, "1.2.3.4")).user == admin
@@ -185,7 +186,7 @@ async def test_closed_sign_up_is_closed_for_everybody_and_costs_no_hash():
 )
 async def test_what_cannot_be_is_refused_by_its_field(house, email, text, field):
     with pytest.raises(Invalid) as caught:
-        await house.sign_in.sign_up(email, text)
+        await house.sign_in.sign_up(email, text, HERE)
     assert caught.value.field == field
 
 
@@ -218,7 +219,7 @@ async def test_after_five_wrong_passwords_the_right_one_waits_too(house, anna):
 
 
 async def test_one_account_s_throttle_is_not_another_s(house, anna):
-    await house.sign_in.sign_up("bob@example.com", PASSWORD)
+    await house.sign_in.sign_up("bob@example.com", PASSWORD, HERE)
     await house.wrong(5)
     await house.sign_in.log_in("bob@example.com", PASSWORD, "1.2.3.4")
 
@@ -229,6 +230,25 @@ async def test_one_address_cannot_try_many_accounts(house, anna):
     with pytest.raises(Throttled):
         await house.sign_in.log_in(EMAIL, PASSWORD, "1.2.3.4")
     await house.sign_in.log_in(EMAIL, PASSWORD, "5.6.7.8")
+
+
+async def test_one_address_cannot_make_or_ask_for_accounts_without_end(house, anna):
+    for _ in range(ADDRESS.free - 1):
+        with pytest.raises(Conflict):
+            await house.sign_in.sign_up(EMAIL, PASSWORD, HERE)
+    with pytest.raises(Throttled) as caught:
+        await house.sign_in.sign_up("bob@example.com", PASSWORD, HERE)
+    assert (caught.value.reason, caught.value.retry_after) == ("too many accounts from here: wait a while", 10)
+    await house.sign_in.log_in(EMAIL, PASSWORD, HERE)
+    await house.sign_in.sign_up("bob@example.com", PASSWORD, "5.6.7.8")
+    house.pass_time(seconds=10)
+    await house.sign_in.sign_up("carl@example.com", PASSWORD, HERE)
+
+
+async def test_what_is_no_account_at_all_counts_for_nothing(house):
+    for _ in range(ADDRESS.free + 1):
+        with pytest.raises(Invalid):
+            await house.sign_in.sign_up(EMAIL, "short", HERE)
 
 
 async def test_a_hash_that_is_less_slow_than_wanted_is_renewed_at_login(house, anna):
@@ -352,7 +372,7 @@ async def test_an_invented_reset_token_costs_no_hash(house, anna, monkeypatch):
 
 
 async def test_who_is_disabled_gets_no_reset_and_who_is_absent_nothing(house, anna):
-    bob = await house.sign_in.sign_up("bob@example.com", PASSWORD)
+    bob = await house.sign_in.sign_up("bob@example.com", PASSWORD, HERE)
     await house.manage.change(None, bob.user.id, disabled=True)
     with pytest.raises(Conflict):
         await house.manage.issue_reset(None, bob.user.id)

@@ -78,6 +78,7 @@ class World:
     news: FakeNews = field(default_factory=FakeNews)
     channels: dict[int, Channel] = field(default_factory=dict)
     postponed: list[timedelta] = field(default_factory=list)
+    turns_over: int = 0
     pauses: list[timedelta] = field(default_factory=list)
     observed: list[Any] = field(default_factory=list)
     public: str | None = None
@@ -132,7 +133,10 @@ class World:
 
     async def turn(self, channel):
         self.life = self.next_life or self.life
-        return self.postponed.pop(0) if self.postponed else None
+        return self.postponed.pop(0) if self.postponed else self
+
+    def over(self):
+        self.turns_over += 1
 
     async def pause(self, channel, lasting):
         self.pauses.append(lasting)
@@ -420,7 +424,7 @@ async def test_a_turn_that_is_far_away_sets_it_aside_without_an_attempt(world):
     assert (found.status, found.attempts) == (Status.PENDING, ())
     assert found.due_at == START + timedelta(seconds=30)
     found = await world.go(number, passing=timedelta(seconds=30))
-    assert (found.status, len(found.attempts)) == (Status.SENT, 1)
+    assert (found.status, len(found.attempts), world.turns_over) == (Status.SENT, 1, 1)
 
 
 async def test_cancelled_while_it_is_sent_it_ends_as_it_ends(world):

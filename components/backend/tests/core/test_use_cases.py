@@ -249,7 +249,7 @@ class TestRunTask:
 
     @pytest.fixture
     def gate(self):
-        return Gate("p", FakeBudget(), FakeCircuits(), CircuitPolicy(), rate=0, in_flight=0, most_waiting=50)
+        return Gate("p", FakeBudget(), FakeCircuits(), CircuitPolicy(), pace=None, in_flight=0, most_waiting=50)
 
     @pytest.fixture
     def run(self, provider, gate, lifeline, table, tell):

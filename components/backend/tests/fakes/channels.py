@@ -42,6 +42,7 @@ class FakeChannelStore:
             configuration=dict(new.configuration),
             enabled=new.enabled,
             is_default=new.is_default,
+            rate_per_second=new.rate_per_second,
             created_at=now,
             updated_at=now,
         )

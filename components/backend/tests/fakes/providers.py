@@ -8,10 +8,9 @@ from gonets.core.tasks.circuit import Circuit, Open
 
 
 class FakeBudget:
-    """Implements Budget. `free_slots` and `free_permits` are what is left; None: without end."""
+    """Implements Budget. `free_permits` are what is left; None: without end."""
 
-    def __init__(self, *, free_slots: int | None = None, free_permits: int | None = None) -> None:
-        self.free_slots = free_slots
+    def __init__(self, *, free_permits: int | None = None) -> None:
         self.free_permits = free_permits
         self.given_back = 0
         self.available = True
@@ -19,13 +18,6 @@ class FakeBudget:
     def _open(self) -> None:
         if not self.available:
             raise Unavailable("the database is away")
-
-    async def slots(self, wanted: int, within: timedelta) -> Sequence[timedelta]:
-        self._open()
-        n = wanted if self.free_slots is None else min(wanted, self.free_slots)
-        if self.free_slots is not None:
-            self.free_slots -= n
-        return [timedelta(0)] * n
 
     async def permits(self, wanted: int) -> int:
         self._open()

@@ -106,7 +106,13 @@ class ApiContainer(Shared):
         create_app,
         routers=List(
             Singleton(task_routes.router, submit, read, config.wait, security.provided.tasks.call()),
-            Singleton(failed_routes.router, failed, dead_letters, security.provided.tasks.call()),
+            Singleton(
+                failed_routes.router,
+                failed,
+                dead_letters,
+                security.provided.tasks.call(),
+                security.provided.dead_letters.call(),
+            ),
             Singleton(auth_routes.router, people.provided.sign_in, people.provided.own, security),
             Singleton(api_key_routes.router, people.provided.keys, security),
             Singleton(user_routes.router, people.provided.users, people.provided.read_audit, security),

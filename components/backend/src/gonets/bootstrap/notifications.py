@@ -39,6 +39,7 @@ from gonets.core.notifications.use_cases import (
 )
 from gonets.core.shared.batching import Observe
 from gonets.core.shared.errors import Forbidden, Unauthenticated
+from gonets.core.tasks.gate import permits_of
 from gonets.settings import Notifications as NotificationSettings
 from gonets.settings import Settings
 
@@ -156,10 +157,10 @@ def turns(pool: Pool, lifeline: PostgresLifeline, settings: Settings) -> Channel
     rates = settings.notifications.rate_of
 
     def budget(name: str, rate: float) -> PostgresBudget:
-        return PostgresBudget(pool, lifeline, name, rate=rate, in_flight=0)
+        return PostgresBudget(pool, lifeline, name, rate=rate, in_flight=permits_of(rate))
 
     def rate(channel: Channel) -> float:
-        return rates.get(channel.type.value, 0.0)
+        return channel.rate_per_second or rates.get(channel.type.value, 0.0)
 
     most_waiting = max(1, settings.worker.concurrency // 2)
     return ChannelTurns(rate, budget, PostgresPauses(pool), most_waiting)

@@ -29,7 +29,7 @@ from gonets.bootstrap.identity import identity
 from gonets.bootstrap.shared import Shared
 from gonets.core.notifications.use_cases import NoteReceipt
 from gonets.core.tasks.circuit import CircuitPolicy
-from gonets.core.tasks.gate import Gate, Gates
+from gonets.core.tasks.gate import Gate, Gates, Pace, permits_of
 from gonets.core.tasks.model import TaskType
 from gonets.core.tasks.ports import Circuits
 from gonets.core.tasks.retry import RetryPolicy
@@ -68,13 +68,17 @@ def _gate(
     policy: CircuitPolicy,
     concurrency: int,
 ) -> Gate:
-    budget = PostgresBudget(pool, lifeline, provider, rate=limits.rate, in_flight=limits.max_in_flight)
+    rate = limits.rate
+    pace = None
+    if rate:
+        paced = PostgresBudget(pool, lifeline, f"{provider} a second", rate=rate, in_flight=permits_of(rate))
+        pace = Pace(paced, rate)
     return Gate(
         provider,
-        budget,
+        PostgresBudget(pool, lifeline, provider, rate=rate, in_flight=limits.max_in_flight),
         circuits,
         policy,
-        rate=limits.rate,
+        pace=pace,
         in_flight=limits.max_in_flight,
         most_waiting=max(1, concurrency // 2),
     )

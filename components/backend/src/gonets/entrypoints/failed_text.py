@@ -27,6 +27,7 @@ def tables(found: dict[str, Any]) -> str:
         rows = [
             [
                 message["id"],
+                message["queue"],
                 _moment(message["dead_at"]),
                 message["size"],
                 message["category"] or "-",
@@ -35,7 +36,7 @@ def tables(found: dict[str, Any]) -> str:
             ]
             for message in found["messages"]
         ]
-        heads = ["ID", "SINCE", "BYTES", "CATEGORY", "REASON", "BODY"]
+        heads = ["ID", "QUEUE", "SINCE", "BYTES", "CATEGORY", "REASON", "BODY"]
         parts.append(_table("dead letter", heads, rows, complete=found["messages_complete"]))
     return "\n".join(parts)
 

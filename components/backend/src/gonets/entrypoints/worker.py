@@ -46,6 +46,7 @@ def main() -> None:
             consumer.stop(settings.worker.graceful_timeout),
             *(receiver.stop(settings.worker.graceful_timeout) for receiver in notifications.receivers),
         )
+        await asyncio.gather(container.gates().rest(), notifications.turns.rest())
         await lifeline.stop()
         await publisher.close()
         await container.transport().close()

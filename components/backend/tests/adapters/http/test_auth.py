@@ -133,6 +133,13 @@ async def test_closed_sign_up_is_403(make_http):
         assert (await http.post("/auth/signup", json=ANNA)).status_code == 403
 
 
+async def test_too_many_accounts_from_one_address_are_429_with_the_time_to_wait(http):
+    await _sign_up(http)
+    answers = [await http.post("/auth/signup", json=ANNA) for _ in range(30)]
+    assert [answer.status_code for answer in answers] == [409] * 29 + [429]
+    assert answers[-1].headers["Retry-After"] == "10"
+
+
 async def test_a_wrong_password_is_401_and_too_many_are_429_with_the_time_to_wait(http, clock):
     await _sign_up(http)
     answers = [await http.post("/auth/login", json=ANNA | {"password": "wrong"}) for _ in range(6)]

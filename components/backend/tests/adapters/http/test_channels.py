@@ -86,13 +86,38 @@ def _fields(answer):
 # --- create, read ---
 
 
+async def test_what_is_wrong_around_the_configuration_hides_nothing_that_is_wrong_in_it(http, store):
+    answer = await http.post(URL, json=BOT | {"isdefault": True, "name": 5, "configuration": {"colour": "red"}})
+    assert answer.status_code == 422
+    assert {error["field"]: error["reason"] for error in answer.json()["errors"]} == {
+        "name": "must be a text",
+        "isdefault": "is not known here; near is isDefault",
+        "configuration.colour": "is not known here",
+        "configuration.key": "must be given",
+    }
+    for body in (BOT | {"more": 1, "configuration": 5}, BOT | {"more": 1, "type": ["EMAIL"]}, BOT | {"more": 1}):
+        assert "configuration.key" not in _fields(await http.post(URL, json=body))
+    assert _fields(await http.post(URL, json=[])) == ["body"]
+    assert not store.rows
+
+
 async def test_a_channel_is_created_with_defaults_and_its_secret_is_masked(http):
     answer = await http.post(URL, json=BOT)
     assert answer.status_code == 201
     created = answer.json()
-    assert list(created) == ["id", "name", "type", "configuration", "enabled", "isDefault", "createdAt", "updatedAt"]
+    assert list(created) == [
+        "id",
+        "name",
+        "type",
+        "configuration",
+        "enabled",
+        "isDefault",
+        "ratePerSecond",
+        "createdAt",
+        "updatedAt",
+    ]
     assert created["configuration"] == {"port": 25, "key": "••••wxyz", "to": "-100"}
-    assert (created["enabled"], created["isDefault"]) == (True, False)
+    assert (created["enabled"], created["isDefault"], created["ratePerSecond"]) == (True, False, None)
     assert created["createdAt"].endswith("Z")
     assert answer.headers["location"] == f"{URL}/{created['id']}"
     assert (await http.get(answer.headers["location"])).json() == created
@@ -135,6 +160,11 @@ async def test_a_short_secret_shows_nothing_of_itself(http):
         ({"enabled": 1}, ["enabled"]),
         ({"isDefault": None}, ["isDefault"]),
         ({"is_default": True}, ["is_default"]),
+        ({"ratePerSecond": 0}, ["ratePerSecond"]),
+        ({"ratePerSecond": -1}, ["ratePerSecond"]),
+        ({"ratePerSecond": 1001}, ["ratePerSecond"]),
+        ({"ratePerSecond": "20"}, ["ratePerSecond"]),
+        ({"ratePerSecond": True}, ["ratePerSecond"]),
         ({"colour": "red"}, ["colour"]),
         ({"configuration": []}, ["configuration"]),
         ({"configuration": {}}, ["configuration.key"]),
@@ -258,6 +288,7 @@ async def test_null_takes_a_key_away(http, store):
         ({"configuration": {"key": "••••abcd"}}, ["configuration.key"]),
         ({"configuration": {"port": "x"}}, ["configuration.port"]),
         ({"is_default": True}, ["is_default"]),
+        ({"ratePerSecond": 0}, ["ratePerSecond"]),
     ],
 )
 async def test_a_wrong_change_changes_nothing(http, store, change, fields):
@@ -265,6 +296,15 @@ async def test_a_wrong_change_changes_nothing(http, store, change, fields):
     before = dict(store.rows)
     assert _fields(await http.patch(f"{URL}/{created['id']}", json=change)) == fields
     assert store.rows == before
+
+
+async def test_its_own_rate_is_set_stays_and_is_taken_away_by_null(http):
+    created = await _create(http, ratePerSecond=20)
+    url = f"{URL}/{created['id']}"
+    assert created["ratePerSecond"] == 20
+    assert (await http.patch(url, json={"ratePerSecond": 0.5})).json()["ratePerSecond"] == 0.5
+    assert (await http.patch(url, json={"name": "New"})).json()["ratePerSecond"] == 0.5
+    assert (await http.patch(url, json={"ratePerSecond": None})).json()["ratePerSecond"] is None
 
 
 async def test_the_same_type_may_come_along(http):

@@ -28,6 +28,10 @@ def _router(security, guards):
     async def door() -> str:
         return "open"
 
+    @router.get("/letters", dependencies=security.dead_letters())
+    async def letters() -> str:
+        return "open"
+
     @router.get("/scoped")
     async def scoped(who: Annotated[Principal, Depends(security.principal(Scope.CONTACTS))]) -> int:
         return who.user_id
@@ -85,6 +89,14 @@ async def test_the_door_of_tasks_asks_for_the_scope_where_it_is_closed(make_http
     async with make_http(tasks_open=False) as http:
         assert (await http.get("/door")).status_code == 401
         assert [(await http.get("/door", headers=headers)).status_code for headers in BEARER] == [200, 200, 403, 200]
+
+
+async def test_the_door_of_dead_letters_asks_for_an_admin_where_it_is_closed(make_http):
+    async with make_http() as http:
+        assert (await http.get("/letters")).status_code == 200
+    async with make_http(tasks_open=False) as http:
+        assert (await http.get("/letters")).status_code == 401
+        assert [(await http.get("/letters", headers=headers)).status_code for headers in BEARER] == [200, 403, 403, 403]
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ def test_what_is_said_helps_and_holds_no_value() -> None:
     assert dict(caught.value.wrong) == {
         "configuration.apiKey": "must be given",
         "configuration.sender": "must be small letters, or a digit",
-        "configuration.port": "Input should be a valid integer",
+        "configuration.port": "must be a whole number",
         "configuration.color": "is not known here; known are apiKey, port, timeout, sender, headers, method, useTls",
     }
     assert "SECRET" not in str(caught.value)

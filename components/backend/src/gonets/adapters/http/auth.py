@@ -115,6 +115,10 @@ def network(host: str) -> str:
     return str(address.ipv4_mapped or ipaddress.ip_network((int(address) >> 64 << 64, 64)))
 
 
+def _source(request: Request) -> str:
+    return network(request.client.host if request.client else "")
+
+
 def router(sign_in: SignIn, own: OwnAccount, security: Security) -> APIRouter:
     """`/auth`."""
     auth = APIRouter(prefix="/auth", tags=["auth"], route_class=JsonRoute)
@@ -128,11 +132,12 @@ def _sessions(auth: APIRouter, sign_in: SignIn, security: Security) -> None:
         "/signup",
         status_code=HTTPStatus.CREATED,
         summary="Make an account",
-        responses=responses(HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT, *_WRONG),
+        responses=responses(HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS, *_WRONG),
     )
-    async def sign_up(account: NewAccount) -> SessionView:
-        """The first account of an installation is its admin. 403 where sign-up is closed."""
-        return SessionView.of(await sign_in.sign_up(account.email, account.password))
+    async def sign_up(account: NewAccount, request: Request) -> SessionView:
+        """The first account of an installation is its admin. 403 where sign-up is closed, 429 after many from one
+        network address."""
+        return SessionView.of(await sign_in.sign_up(account.email, account.password, _source(request)))
 
     @auth.post(
         "/login",
@@ -141,8 +146,7 @@ def _sessions(auth: APIRouter, sign_in: SignIn, security: Security) -> None:
     )
     async def log_in(credentials: Credentials, request: Request) -> SessionView:
         """After a few wrong passwords the door is closed for a while, longer each time: 429 says how long."""
-        source = network(request.client.host if request.client else "")
-        return SessionView.of(await sign_in.log_in(credentials.email, credentials.password, source))
+        return SessionView.of(await sign_in.log_in(credentials.email, credentials.password, _source(request)))
 
     @auth.post("/refresh", summary="Get a fresh pair of tokens", responses=responses(HTTPStatus.UNAUTHORIZED, *_WRONG))
     async def refresh(old: RefreshToken) -> SessionView:

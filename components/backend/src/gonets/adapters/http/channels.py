@@ -1,12 +1,13 @@
 """Routes of channels."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Response
-from pydantic import Field, StrictBool, StrictInt, StrictStr
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from gonets.adapters.http.bodies import JsonRoute
 from gonets.adapters.http.camel import MAX_ID, Answer, Asked, Name
@@ -22,6 +23,15 @@ _EXAMPLE = {"url": "https://example.com/hook"}
 
 Enabled = Annotated[StrictBool, Field(description="false: passed over, until it is true again", examples=[True])]
 IsDefault = Annotated[StrictBool, Field(description="true: takes the place of the default that was", examples=[False])]
+RatePerSecond = Annotated[
+    StrictFloat,
+    Field(
+        ge=0.01,
+        le=1000,
+        description="Messages a second, over all workers; null: as the setting of its type says",
+        examples=[20],
+    ),
+]
 
 
 class NewChannelBody(Asked):
@@ -34,6 +44,7 @@ class NewChannelBody(Asked):
     ]
     enabled: Enabled = True
     is_default: IsDefault = False
+    rate_per_second: RatePerSecond | None = None
 
     def to_new(self) -> NewChannel:
         return NewChannel(
@@ -42,11 +53,12 @@ class NewChannelBody(Asked):
             configuration=self.configuration,
             enabled=self.enabled,
             is_default=self.is_default,
+            rate_per_second=self.rate_per_second,
         )
 
 
 def _optional(schema: dict[str, Any]) -> None:
-    # What is left out stays as it is; null is no value for any of them.
+    # What is left out stays as it is; null is a value of the rate alone.
     schema.pop("default", None)
 
 
@@ -69,6 +81,7 @@ class ChannelChange(Asked):
     ]
     enabled: Annotated[Enabled, _stays()]
     is_default: Annotated[IsDefault, _stays()]
+    rate_per_second: Annotated[RatePerSecond | None, _stays()]
     id: Annotated[StrictInt, _stays(examples=[1])]
     created_at: Annotated[StrictStr, _stays(examples=["2026-01-31T12:00:00Z"])]
     updated_at: Annotated[StrictStr, _stays(examples=["2026-01-31T12:00:00Z"])]
@@ -83,6 +96,7 @@ class ChannelChange(Asked):
             configuration=self.configuration,
             enabled=self.enabled,
             is_default=self.is_default,
+            rate_per_second=(self.rate_per_second or 0.0) if "rate_per_second" in self.model_fields_set else None,
         )
 
 
@@ -95,6 +109,7 @@ class ChannelView(Answer):
     configuration: Annotated[dict[str, Any], Field(description=_CONFIGURATION)]
     enabled: bool
     is_default: bool
+    rate_per_second: float | None
     created_at: datetime
     updated_at: datetime
 
@@ -185,6 +200,32 @@ _CREATED = {"Location": {"description": "Where the channel is", "schema": {"type
 
 ChannelId = Annotated[int, Path(ge=1, le=MAX_ID)]
 
+Wrong = Callable[[object, object], Sequence[tuple[str, str]]]
+"""Given what stands for a type and a configuration: fields of the configuration, and what would be right."""
+
+
+def _together(wrong: Wrong) -> type[JsonRoute]:
+    """A route that tells what is wrong inside of `configuration` along with what is wrong around it."""
+
+    class Route(JsonRoute):
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            handle = super().get_route_handler()
+
+            async def read(request: Request) -> Response:
+                try:
+                    return await handle(request)
+                except RequestValidationError as error:
+                    body = error.body if isinstance(error.body, dict) else {}
+                    inside = [
+                        {"type": "value_error", "loc": ("body", field), "msg": reason}
+                        for field, reason in wrong(body.get("type"), body.get("configuration", {}))
+                    ]
+                    raise RequestValidationError([*error.errors(), *inside], body=error.body) from error
+
+            return read
+
+    return Route
+
 
 def router(
     manage: ManageChannels, try_channel: TryChannel, authenticated: Callable[..., Awaitable[Principal]]
@@ -201,24 +242,26 @@ def router(
             configuration=manage.shown(channel),
             enabled=channel.enabled,
             is_default=channel.is_default,
+            rate_per_second=channel.rate_per_second,
             created_at=channel.created_at,
             updated_at=channel.updated_at,
         )
 
-    @channels.post(
-        "",
-        summary="Create a channel",
-        status_code=HTTPStatus.CREATED,
-        responses={
-            201: {"headers": _CREATED},
-            **responses(*_WRONG, HTTPStatus.CONFLICT, TOO_LARGE),
-        },
-    )
     async def create_channel(who: Who, body: NewChannelBody, response: Response) -> ChannelView:
         """Secrets are encrypted, and never shown again."""
         channel = await manage.create(who, body.to_new())
         response.headers["Location"] = f"/api/v1/notifications/channels/{channel.id}"
         return view(channel)
+
+    channels.add_api_route(
+        "",
+        create_channel,
+        methods=["POST"],
+        summary="Create a channel",
+        status_code=HTTPStatus.CREATED,
+        responses={201: {"headers": _CREATED}, **responses(*_WRONG, HTTPStatus.CONFLICT, TOO_LARGE)},
+        route_class_override=_together(manage.wrong),
+    )
 
     @channels.get("", summary="List your channels, latest first", responses=responses(*_WRONG))
     async def list_channels(

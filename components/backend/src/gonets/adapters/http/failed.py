@@ -1,4 +1,4 @@
-"""Routes of what needs a person: failed tasks, and messages that are no task."""
+"""Routes of what needs a person: failed tasks, and messages that are no task and no notification."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -90,11 +90,16 @@ class HandledView(BaseModel):
 _WRONG = (HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
-def router(tasks: HandleFailedTasks, letters: HandleDeadLetters, guards: Sequence[params.Depends] = ()) -> APIRouter:
-    """`/failed/tasks` and `/failed/messages`: list, look, replay, drop. `guards`: who may, none where everyone may."""
-    failed = APIRouter(prefix="/failed", route_class=JsonRoute, dependencies=guards, responses=guarded(guards))
-    failed.include_router(_tasks(tasks))
-    failed.include_router(_messages(letters))
+def router(
+    tasks: HandleFailedTasks,
+    letters: HandleDeadLetters,
+    task_guards: Sequence[params.Depends] = (),
+    letter_guards: Sequence[params.Depends] = (),
+) -> APIRouter:
+    """`/failed/tasks` and `/failed/messages`: list, look, replay, drop. Guards: who may, none where everyone may."""
+    failed = APIRouter(prefix="/failed", route_class=JsonRoute)
+    failed.include_router(_tasks(tasks), dependencies=task_guards, responses=guarded(task_guards))
+    failed.include_router(_messages(letters), dependencies=letter_guards, responses=guarded(letter_guards))
     return failed
 
 
@@ -145,7 +150,8 @@ def _messages(handle: HandleDeadLetters) -> APIRouter:
         until: Until | None = None,
         limit: Limit = 50,
     ) -> DeadLetterList:
-        """Reads `TaskProcessingQueue.dead` and puts everything back. What somebody else has in hand is not seen."""
+        """Reads `TaskProcessingQueue.dead` and `NotificationRequestQueue.dead` and puts everything back. What somebody
+        else has in hand is not seen."""
         page = await handle.page(Choice(category=category, reason=reason, since=since, until=until), limit=limit)
         letters = [DeadLetterView.of(letter, whole=False) for letter in page.letters]
         return DeadLetterList(messages=letters, complete=page.complete)

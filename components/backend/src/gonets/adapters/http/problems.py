@@ -4,7 +4,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
+from gonets import wording
 from gonets.core.shared.errors import (
     Category,
     GonetsError,
@@ -23,6 +24,7 @@ from gonets.core.shared.errors import (
     Unavailable,
     Unexplained,
 )
+from gonets.wording import keys, merged, place
 
 log = logging.getLogger(__name__)
 
@@ -130,10 +132,12 @@ def _fields(error: GonetsError) -> Sequence[FieldError]:
     return []
 
 
-async def _on_invalid_request(_: Request, error: Exception) -> JSONResponse:
+async def _on_invalid_request(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - what it is registered for
+    body = _body(request)
     # The input itself is not repeated: it may hold what no answer can carry, lone surrogates for one.
-    errors = [FieldError(field=_field(detail["loc"]), reason=_reason(detail)) for detail in error.errors()]
+    wrong = merged((_field(place(detail)), _reason(detail, body)) for detail in error.errors())
+    errors = [FieldError(field=field, reason=reason) for field, reason in wrong]
     detail = "; ".join(f"{one.field}: {one.reason}" for one in errors)
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, Category.INVALID, detail, errors)
 
@@ -143,13 +147,19 @@ def _field(location: Sequence[int | str]) -> str:
     return ".".join(parts[1:] if len(parts) > 1 and parts[1] and not parts[1].isdecimal() else parts[:1])
 
 
-def _reason(detail: Mapping[str, Any]) -> str:
-    if detail["type"] == "json_invalid":
-        return f"no valid JSON: {detail.get('ctx', {}).get('error', detail['msg'])}"
+def _body(request: Request) -> type[BaseModel] | None:
+    """The model of the route's body."""
+    field = getattr(request.scope.get("route"), "body_field", None)
+    types = () if field is None else (field.field_info.annotation, *get_args(field.field_info.annotation))
+    return next((one for one in types if isinstance(one, type) and issubclass(one, BaseModel)), None)
+
+
+def _reason(detail: Mapping[str, Any], body: type[BaseModel] | None) -> str:
     if isinstance(detail.get("input"), bytes):
         # The framework's word for a body that it did not even try to read.
         return "must be sent with Content-Type: application/json"
-    return str(detail["msg"]).removeprefix("Value error, ")
+    where = place(detail)
+    return wording.reason(detail, keys(body, where[1:-1]) if where[0] == "body" else ())
 
 
 async def _on_http_error(request: Request, error: Exception) -> JSONResponse:

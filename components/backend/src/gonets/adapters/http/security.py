@@ -70,6 +70,10 @@ class Security:
         """For the routers of tasks: who may hand them in, and see them all. Empty: everyone."""
         return () if self._tasks_open else (Depends(self.principal(Scope.TASKS)),)
 
+    def dead_letters(self) -> Sequence[params.Depends]:
+        """For the router of dead letters, which hold requests of everybody's notifications. Empty: everyone."""
+        return () if self._tasks_open else (Depends(self.admin),)
+
     async def _find(self, bearer: HTTPAuthorizationCredentials | None, key: str | None) -> Principal:
         credential = bearer.credentials if bearer else key
         if not credential:

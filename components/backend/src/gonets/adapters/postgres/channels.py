@@ -23,15 +23,17 @@ WITH others AS (
     WHERE $7 AND owner_id = $2 AND is_default
     RETURNING id
 )
-INSERT INTO channel (id, owner_id, name, type, configuration, secrets, enabled, is_default)
+INSERT INTO channel (id, owner_id, name, type, configuration, secrets, enabled, is_default, rate_per_second,
+                     created_at, updated_at)
 OVERRIDING SYSTEM VALUE
-SELECT $1, $2, $3, $4, $5::jsonb, $8, $6, $7 FROM (SELECT count(*) FROM others) AS moved_first
+SELECT $1, $2, $3, $4, $5::jsonb, $8, $6, $7, $9, made_at, made_at
+FROM (SELECT count(*), clock_timestamp() AS made_at FROM others) AS moved_first
 RETURNING *
 """
 
 _REPLACE = """
 WITH seen AS (
-    SELECT id FROM channel WHERE id = $1 AND owner_id = $2 AND updated_at = $9 FOR UPDATE
+    SELECT id FROM channel WHERE id = $1 AND owner_id = $2 AND updated_at = $10 FOR UPDATE
 ), others AS (
     UPDATE channel c
     SET is_default = false, updated_at = greatest(clock_timestamp(), updated_at + interval '1 us')
@@ -41,7 +43,7 @@ WITH seen AS (
 )
 UPDATE channel c
 SET name = $3, type = $4, configuration = $5::jsonb, enabled = $6, is_default = $7, secrets = $8,
-    updated_at = greatest(clock_timestamp(), updated_at + interval '1 us')
+    rate_per_second = $9, updated_at = greatest(clock_timestamp(), updated_at + interval '1 us')
 FROM seen, (SELECT count(*) FROM others) AS moved_first
 WHERE c.id = seen.id
 RETURNING c.*
@@ -168,6 +170,7 @@ class PostgresChannels:
             channel.enabled,
             channel.is_default,
             sealed,
+            channel.rate_per_second,
         )
 
     def _from_row(self, row: Any) -> Channel:
@@ -182,6 +185,7 @@ class PostgresChannels:
             configuration=configuration,
             enabled=row["enabled"],
             is_default=row["is_default"],
+            rate_per_second=row["rate_per_second"],
             created_at=row["created_at"],
             updated_at=row["updated_at"],
         )

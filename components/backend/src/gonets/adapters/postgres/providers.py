@@ -1,15 +1,13 @@
-"""What all workers share of each provider: the next free moment, the permits in use, the line, the circuit.
+"""What all workers share of each provider: the permits in use, the line, the circuit.
 
 Each is one row of `provider`. Times are the database's; where its clock is set back, what was reserved by the old one
 is recognised by lying too far ahead, and forgotten.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from gonets.adapters.postgres.clock import DatabaseClock
 from gonets.adapters.postgres.lifeline import PostgresLifeline
 from gonets.adapters.postgres.pool import Pool
 from gonets.core.shared.errors import Category
@@ -17,21 +15,6 @@ from gonets.core.tasks.circuit import Circuit, Open
 from gonets.core.tasks.model import Failure
 
 _KNOWN = "INSERT INTO provider (name) VALUES ($1) ON CONFLICT DO NOTHING"
-
-_SLOTS = """
-WITH found AS (
-    SELECT name, CASE WHEN next_slot_at > clock_timestamp() + 2 * $4::interval THEN clock_timestamp()
-                      ELSE greatest(next_slot_at, clock_timestamp()) END AS first_at
-    FROM provider WHERE name = $1 FOR UPDATE
-), reserved AS (
-    SELECT name, first_at, greatest(0, least($2::int, ceil(
-        extract(epoch FROM clock_timestamp() + $4::interval - first_at) / extract(epoch FROM $3::interval))))::int AS n
-    FROM found
-)
-UPDATE provider p SET next_slot_at = r.first_at + r.n * $3::interval
-FROM reserved r WHERE p.name = r.name
-RETURNING r.n, extract(epoch FROM r.first_at)::float8 AS first, extract(epoch FROM clock_timestamp())::float8 AS told
-"""
 
 _PERMITS = """
 WITH found AS (
@@ -101,7 +84,7 @@ WHERE name = $1
 class PostgresBudget:
     """One provider's budget. Implements Budget.
 
-    `rate`: calls a second, 0 for no limit; `in_flight`: calls at one time, 0 for no limit.
+    `rate`: at which those who were set aside come back, 0 for no limit; `in_flight`: permits, 0 for none.
     """
 
     # The line is served a little faster than the provider, so that there is always someone to take a free moment.
@@ -113,19 +96,7 @@ class PostgresBudget:
         self._lifeline = lifeline
         self._provider = provider
         self._in_flight = in_flight
-        self._clock = DatabaseClock()
-        # A little apart from the limit, for what workers and the network do to the distances.
-        self._spacing = timedelta(seconds=1.06 / rate) if rate else timedelta(0)
-        self._line_spacing = self._spacing * self._CROWDING if rate else self._UNLIMITED_LINE
-
-    async def slots(self, wanted: int, within: timedelta) -> Sequence[timedelta]:
-        asked_at = time.monotonic()
-        row = await self._row(_SLOTS, wanted, self._spacing, within)
-        answered_at = time.monotonic()
-        self._clock.learn(asked_at, row["told"], answered_at)
-        # Not from the moment of the answer: one that came late would move its slots into those of other workers.
-        first = timedelta(seconds=row["first"] - self._clock.at(answered_at))
-        return [first + number * self._spacing for number in range(row["n"])]
+        self._line_spacing = timedelta(seconds=self._CROWDING / rate) if rate else self._UNLIMITED_LINE
 
     async def permits(self, wanted: int) -> int:
         row = await self._row(_PERMITS, self._lifeline.life, wanted, self._in_flight)

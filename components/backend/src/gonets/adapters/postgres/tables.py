@@ -101,14 +101,7 @@ provider = Table(
     "provider",
     metadata,
     Column("name", Text, primary_key=True),
-    Column(
-        "next_slot_at",
-        DateTime(timezone=True),
-        nullable=False,
-        server_default=func.clock_timestamp(),
-        comment="The first moment that is not reserved",
-    ),
-    Column("permits", JSONB, nullable=False, server_default="{}", comment="Calls in flight, by worker_life"),
+    Column("permits", JSONB, nullable=False, server_default="{}", comment="Calls that count, by worker_life"),
     Column("line_at", DateTime(timezone=True), comment="Until when tasks set aside are lined up"),
     Column(
         "circuit_opened",
@@ -249,6 +242,7 @@ channel = Table(
     Column("secrets", Text, comment="The others, as an encrypted JSON object; NULL: there are none"),
     Column("enabled", Boolean, nullable=False),
     Column("is_default", Boolean, nullable=False),
+    Column("rate_per_second", Float(53), comment="Messages, over all workers; NULL: as the setting of its type says"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
 )

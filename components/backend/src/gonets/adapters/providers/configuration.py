@@ -26,6 +26,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from gonets.core.shared.errors import InvalidFields
 from gonets.core.shared.json import JSON
+from gonets.wording import keys, merged, place, reason
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -126,21 +127,14 @@ class Configured(Generic[M]):
         try:
             return self._model.model_validate(given)
         except ValidationError as error:
-            raise InvalidFields([_field_and_reason(detail, self.schema) for detail in error.errors()]) from None
+            raise InvalidFields(merged(_wrong(detail, self._model) for detail in error.errors())) from None
 
 
-def _field_and_reason(detail: Any, schema: Mapping[str, JSON]) -> tuple[str, str]:
-    where = [str(part) for part in detail["loc"]]
-    match detail["type"]:
-        case "missing":
-            reason = "must be given"
-        case "extra_forbidden":
-            reason = f"is not known here; known are {', '.join(_properties(schema))}"
-        case "field":
-            where, reason = [detail["ctx"]["field"]], detail["ctx"]["reason"]
-        case _:
-            reason = detail["msg"].removeprefix("Value error, ")
-    return ".".join(["configuration", *where]), reason
+def _wrong(detail: Any, model: type[Configuration]) -> tuple[str, str]:
+    if detail["type"] == "field":
+        return f"configuration.{detail['ctx']['field']}", detail["ctx"]["reason"]
+    where = place(detail)
+    return ".".join(["configuration", *map(str, where)]), reason(detail, keys(model, where[:-1]))
 
 
 class _Plain(GenerateJsonSchema):

@@ -9,7 +9,7 @@ from aiormq.abc import DeliveredMessage
 from pamqp.commands import Basic
 
 from gonets.adapters.rabbitmq import topology
-from gonets.adapters.rabbitmq.outcomes import DeadLetters, read
+from gonets.adapters.rabbitmq.outcomes import KEY_HEADER, DeadLetters, read
 from gonets.adapters.rabbitmq.publisher import PERSISTENT, Outgoing, Publisher
 from gonets.contract import NotificationMessage, NotificationResult, NotificationWake
 from gonets.core.notifications.model import NewNotification, Notification, Taken
@@ -17,8 +17,6 @@ from gonets.core.shared.errors import Category, GonetsError, Invalid, Unauthenti
 from gonets.core.shared.patience import until_available
 
 log = logging.getLogger(__name__)
-
-KEY_HEADER = "x-api-key"
 
 Owner = Callable[[str | None], Awaitable[int]]
 """Whose request it is, by the API key that came with it, None where none came. Raises Unauthenticated, Forbidden where
@@ -64,9 +62,11 @@ class TakeRequest:
             request = read(NotificationMessage, message.body)
             key = _api_key(message.header.properties.headers or {})
             owner_id = await until_available(lambda: self._owner(key))
-            new = request.to_new(owner_id, request.idempotency_key or _key(message, request))
+            new = request.to_new(owner_id, _key(message, request))
             # While the database is away nothing is acknowledged: the queue waits in the broker.
-            await until_available(lambda: self._submit(new))
+            taken = await until_available(lambda: self._submit(new))
+            if message.redelivered and not _named(message, request):
+                log.warning("a request that came before has no key, and may be sent twice", extra=_advice(taken))
         except GonetsError as error:
             if isinstance(error, Unavailable):
                 raise
@@ -77,9 +77,22 @@ class TakeRequest:
 
 
 def _key(message: DeliveredMessage, request: NotificationMessage) -> str:
-    """A message that comes again, after its acknowledgement was lost, is known by its message_id and its content."""
+    """A message that comes again, after its acknowledgement was lost, is known by its message_id and its content.
+
+    Without one it is taken as new: by its content alone it could not be told from another that was meant just so, and
+    to lose that one would be worse.
+    """
     message_id = message.header.properties.message_id
-    return f"message {message_id[:100]} {request.digest}" if message_id else f"delivery {uuid.uuid4()}"
+    by_message = f"message {message_id[:100]} {request.digest}" if message_id else f"delivery {uuid.uuid4()}"
+    return request.idempotency_key or by_message
+
+
+def _named(message: DeliveredMessage, request: NotificationMessage) -> bool:
+    return bool(request.idempotency_key or message.header.properties.message_id)
+
+
+def _advice(taken: Taken) -> Mapping[str, object]:
+    return {"notification": taken.id, "hint": "senders should set message_id or idempotencyKey"}
 
 
 def _api_key(headers: Mapping[str, object]) -> str | None:

@@ -1,6 +1,7 @@
 """What becomes of a message: read it, or set it aside where a person can find it and the reason."""
 
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -12,13 +13,16 @@ from gonets.adapters.rabbitmq import topology
 from gonets.adapters.rabbitmq.publisher import PERSISTENT, Outgoing, Publisher
 from gonets.contract import TaskMessage
 from gonets.core.shared.errors import GonetsError, Invalid
+from gonets.core.shared.masking import MASK
 from gonets.core.tasks.model import Task
+from gonets.wording import keys, merged, place, reason
 
 Model = TypeVar("Model", bound=BaseModel)
 
 REASON_HEADER = "x-gonets-reason"
 CATEGORY_HEADER = "x-gonets-category"
 QUEUE_HEADER = "x-gonets-queue"
+KEY_HEADER = "x-api-key"
 THEIR_HEADERS = "x-gonets-their-headers"
 TIME_HEADER = "x-gonets-time"
 
@@ -33,19 +37,19 @@ def read(model: type[Model], body: bytes) -> Model:
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
-        lines = [_line(detail["loc"], detail["msg"]) for detail in error.errors(include_input=False, include_url=False)]
-        raise Invalid(_field(error), "; ".join(lines)) from error
+        wrong = merged(_wrong(detail, model) for detail in error.errors(include_url=False))
+        lines = [f"{where}: {why}" if where else why for where, why in wrong]
+        raise Invalid(wrong[0][0].partition(".")[0] or "body", "; ".join(lines)) from error
 
 
-def _line(location: tuple[int | str, ...], message: str) -> str:
-    where = ".".join(map(str, location))
-    message = message.removeprefix("Value error, ")
-    return f"{where}: {message}" if where else message
+def _wrong(detail: Mapping[str, Any], model: type[BaseModel]) -> tuple[str, str]:
+    where = place(detail)
+    return ".".join(map(str, where)), reason(detail, keys(model, where[:-1]))
 
 
-def _field(error: ValidationError) -> str:
-    location = error.errors(include_input=False, include_url=False)[0]["loc"]
-    return str(location[0]) if location else "body"
+def without_key(headers: Mapping[str, Any]) -> dict[str, Any]:
+    """As a person may read them."""
+    return {name: MASK if name.lower() == KEY_HEADER else value for name, value in headers.items()}
 
 
 class DeadLetters:
@@ -75,7 +79,7 @@ class DeadLetters:
             await self._put(message, theirs | ours)
         except Invalid:
             # Headers that we can read and not write, or that leave no room for ours: a person reads them as text.
-            await self._put(message, ours | {THEIR_HEADERS: str(theirs)[:10_000]})
+            await self._put(message, ours | {THEIR_HEADERS: str(without_key(theirs))[:10_000]})
 
     async def _put(self, message: DeliveredMessage, headers: dict[str, Any]) -> None:
         old = message.header.properties

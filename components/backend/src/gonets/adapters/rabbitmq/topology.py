@@ -30,8 +30,8 @@ INTERNAL = (NOTIFICATION_DISPATCH, NOTIFICATION_URGENT)
 """Nobody else's business: wake-ups, and those that do not stand in line behind bulk work. Quorum queues, for nothing of
 an integrator depends on them."""
 
-TAKEN_FROM = (TASKS,)
-"""The queues that this service consumes: a dead letter came from one of them."""
+SET_ASIDE = {DEAD_TASKS: TASKS, DEAD_NOTIFICATION_REQUESTS: NOTIFICATION_REQUESTS}
+"""Where a message of each dead queue came from, and goes when it is replayed."""
 
 
 async def ensure(connection: AbstractConnection, *queues: str) -> None:

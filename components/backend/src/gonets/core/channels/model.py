@@ -64,7 +64,8 @@ class Message:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
     """A channel as its owner configured it. `configuration` is checked, complete with defaults, its secrets readable:
-    it must not be logged or shown. `id` 0 and `owner_id` None: an operator channel, configured by the environment."""
+    it must not be logged or shown. `rate_per_second`: messages, over all workers; None: as its type's setting says.
+    `id` 0 and `owner_id` None: an operator channel, configured by the environment."""
 
     id: int
     owner_id: int | None
@@ -73,6 +74,7 @@ class Channel:
     configuration: Mapping[str, JSON] = field(repr=False)
     enabled: bool = True
     is_default: bool = False
+    rate_per_second: float | None = None
     created_at: datetime
     updated_at: datetime
 
@@ -86,6 +88,7 @@ class NewChannel:
     configuration: Mapping[str, JSON] = field(repr=False)
     enabled: bool = True
     is_default: bool = False
+    rate_per_second: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

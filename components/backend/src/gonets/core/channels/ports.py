@@ -114,8 +114,9 @@ class ChannelStore(Protocol):
     async def count(self, owner_id: int) -> int: ...
 
     async def replace(self, old: Channel, new: Channel) -> Channel | None:
-        """Writes `new` (name, configuration, enabled, is_default) if the channel is still what was read as `old`; None
-        if not, and then nothing is changed. Moves the default as `add` does. `updated_at` MUST grow."""
+        """Writes `new` (name, configuration, enabled, is_default, rate_per_second) if the channel is still what
+        was read as `old`; None if not, and then nothing is changed. Moves the default as `add` does. `updated_at` MUST
+        grow."""
 
     async def delete(self, owner_id: int, channel_id: int) -> bool:
         """Whether it was there."""

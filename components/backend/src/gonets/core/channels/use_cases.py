@@ -30,7 +30,7 @@ from gonets.core.channels.ports import (
     Phone,
 )
 from gonets.core.shared import addresses
-from gonets.core.shared.errors import Conflict, Invalid, NotFound
+from gonets.core.shared.errors import Conflict, Invalid, InvalidFields, NotFound
 from gonets.core.shared.json import JSON
 
 log = logging.getLogger(__name__)
@@ -45,18 +45,21 @@ _TEST_TEXT = "Тестовое сообщение / Test message. Gonets can rea
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What is to be different; None stays. `configuration` is laid over the present one, key by key (see `masks`)."""
+    """What is to be different; None stays. `configuration` is laid over the present one, key by key (see `masks`);
+    `rate_per_second` 0: none of its own any more."""
 
     name: str | None = None
     type: ChannelType | None = None
     configuration: Mapping[str, JSON] | None = field(default=None, repr=False)
     enabled: bool | None = None
     is_default: bool | None = None
+    rate_per_second: float | None = None
 
     @property
     def named(self) -> list[JSON]:
         """What it speaks of, keys of the configuration included; no values."""
-        present: list[JSON] = [name for name in ("name", "enabled", "is_default") if getattr(self, name) is not None]
+        single = ("name", "enabled", "is_default", "rate_per_second")
+        present: list[JSON] = [name for name in single if getattr(self, name) is not None]
         return present + [f"configuration.{key}" for key in sorted(self.configuration or {})]
 
 
@@ -88,6 +91,19 @@ class ManageChannels:
         channel = await self.store.add(actor.user_id, checked)
         await self.record(actor, "created", channel)
         return channel
+
+    def wrong(self, channel_type: object, configuration: object) -> Sequence[tuple[str, str]]:
+        """What is wrong in the configuration of a channel that is not taken anyway; nothing where nobody can say."""
+        kind = next((kind for name, kind in self.kinds.items() if name == channel_type), None)
+        if kind is None or not isinstance(configuration, Mapping):
+            return ()
+        try:
+            kind.check(masks.merged({}, configuration, kind.secrets))
+        except Invalid as error:
+            return [(error.field, error.reason)]
+        except InvalidFields as error:
+            return error.wrong
+        return ()
 
     async def one(self, owner_id: int, channel_id: int) -> Channel:
         """Raises NotFound."""
@@ -130,6 +146,7 @@ class ManageChannels:
             configuration=configuration,
             enabled=old.enabled if change.enabled is None else change.enabled,
             is_default=old.is_default if change.is_default is None else change.is_default,
+            rate_per_second=old.rate_per_second if change.rate_per_second is None else change.rate_per_second or None,
         )
 
     async def delete(self, actor: Actor, channel_id: int) -> None:

@@ -1,4 +1,4 @@
-"""How often somebody may try a password: a pure decision."""
+"""How often somebody may try a password, or make an account: a pure decision."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,7 +18,8 @@ class ThrottlePolicy:
 ACCOUNT = ThrottlePolicy(free=5)
 """Tries with one e-mail address, whoever makes them."""
 ADDRESS = ThrottlePolicy(free=30)
-"""Tries from one network address, behind which there may be an office."""
+"""Tries from one network address, behind which there may be an office; and accounts made from there, for each costs as
+much as a try, and what is refused tells who has one."""
 
 
 @dataclass(frozen=True, slots=True)

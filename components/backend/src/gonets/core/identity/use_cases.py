@@ -101,11 +101,16 @@ class SignIn:
     policy: SessionPolicy
     now: Now
 
-    async def sign_up(self, email: str, text: str) -> SignedIn:
-        """The first account of all is admin. Raises Forbidden where sign-up is closed, Conflict for a known address."""
+    async def sign_up(self, email: str, text: str, address: str) -> SignedIn:
+        """The first account of all is admin. `address`: where the request comes from. Raises Forbidden where sign-up is
+        closed, Conflict for a known e-mail address, Throttled after too many from one network address."""
         if not self.policy.sign_up_open:
             raise Forbidden("sign-up is closed: ask an administrator for an account")
         email, text = addresses.email("email", email), password("password", text)
+        wait = await self.throttle.attempt({f"sign-up:{address}": ADDRESS}, self.now())
+        if wait is not None:
+            log.warning("sign-up throttled", extra={"address": address, "wait_s": wait.total_seconds()})
+            raise Throttled("too many accounts from here: wait a while", wait.total_seconds())
         user = await self.users.add(email, await self.passwords.hash(text), None)
         signed_in = await self._begin(user)
         await self.audit.note(Principal(user.id, user.role), "signed up", "user", user.id, {"role": user.role.value})

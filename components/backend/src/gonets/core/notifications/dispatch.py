@@ -243,11 +243,11 @@ class _Run:
             raise _LostError
         if not await self._save(found.begun(attempt)):
             return False
-        delay = await until_available(lambda: use.turns.turn(channel))
-        if delay is not None:
+        turn = await until_available(lambda: use.turns.turn(channel))
+        if isinstance(turn, timedelta):
             self._facts.append(lambda now: now.withdrawn(attempt.reference))
             back = self._known(self._current).waiting(
-                use.now() + delay, found.status, f"waits for its turn: {channel.name} sends as much as it may"
+                use.now() + turn, found.status, f"waits for its turn: {channel.name} sends as much as it may"
             )
             return await self._save(back, release=True)
         if not use.lifeline.surely_holds(_Hold(self._life)):
@@ -255,6 +255,7 @@ class _Run:
             raise _LostError
         since = use.now()
         outcome = await self._call(channel, found, attempt)
+        turn.over()
         at = use.now()
         took, age = (at - since).total_seconds(), (at - found.created_at).total_seconds()
         use.observer.sent(found, candidate.key, outcome, took, age)

@@ -128,12 +128,19 @@ class Lifeline(Protocol):
         """Whether the claim hangs on this life and the heartbeat is fresh at this moment."""
 
 
+class Turn(Protocol):
+    """One message may go, now."""
+
+    def over(self) -> None:
+        """The provider has answered."""
+
+
 class Turns(Protocol):
     """The rate of each channel, over all workers. Raises Unavailable."""
 
-    async def turn(self, channel: Channel) -> timedelta | None:
-        """Waits for the channel's next free moment, and returns None at that moment: one message may go. Where the
-        moment is far away: for how long to set the message aside."""
+    async def turn(self, channel: Channel) -> Turn | timedelta:
+        """Waits for the channel's next free moment, and returns at that moment. Where the moment is far away: for how
+        long to set the message aside."""
 
     async def pause(self, channel: Channel, lasting: timedelta) -> None:
         """The provider asked to be left in peace for so long."""

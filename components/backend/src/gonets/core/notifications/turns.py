@@ -1,5 +1,6 @@
 """The rate of each channel, over all workers, and the peace it asked for."""
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -7,7 +8,8 @@ from datetime import timedelta
 from typing import Protocol
 
 from gonets.core.channels.model import Channel
-from gonets.core.tasks.gate import Slots
+from gonets.core.notifications.ports import Turn
+from gonets.core.tasks.gate import Pace
 from gonets.core.tasks.ports import Budget
 
 _SOON = timedelta(seconds=1)
@@ -23,10 +25,20 @@ class Pauses(Protocol):
         """A longer one that lasts already stays."""
 
 
+class _Free:
+    """A turn of a channel without a limit."""
+
+    def over(self) -> None:
+        pass
+
+
+_FREE = _Free()
+
+
 @dataclass(slots=True)
 class _Lane:
     budget: Budget
-    slots: Slots
+    pace: Pace
     waiting: int = 0
 
 
@@ -44,19 +56,19 @@ class ChannelTurns:
     _lanes: dict[tuple[str, float], _Lane] = field(default_factory=dict)
     _paused: dict[str, float] = field(default_factory=dict)
 
-    async def turn(self, channel: Channel) -> timedelta | None:
+    async def turn(self, channel: Channel) -> Turn | timedelta:
         name, rate = name_of(channel), self.rate_of(channel)
         paused = timedelta(seconds=self._paused.get(name, 0.0) - self.monotonic())
         if paused > timedelta(0) and not rate:
             return max(paused, _SOON)
         if not rate:
-            return None
+            return _FREE
         lane = self._lane(name, rate)
         if paused <= timedelta(0) and lane.waiting < self.most_waiting:
             lane.waiting += 1
             try:
-                if await lane.slots.wait():
-                    return None
+                if turn := await lane.pace.wait():
+                    return turn
             finally:
                 lane.waiting -= 1
         [place] = await lane.budget.place_in_line(1, max(paused, _SOON))
@@ -66,7 +78,7 @@ class ChannelTurns:
         # By the rate too: an owner who changes it gets another lane over the same row.
         if (name, rate) not in self._lanes:
             budget = self.budget_of(name, rate)
-            self._lanes[name, rate] = _Lane(budget, Slots(budget, self.monotonic))
+            self._lanes[name, rate] = _Lane(budget, Pace(budget, rate))
         return self._lanes[name, rate]
 
     async def pause(self, channel: Channel, lasting: timedelta) -> None:
@@ -74,6 +86,10 @@ class ChannelTurns:
         until = self.monotonic() + lasting.total_seconds()
         self._paused[name] = max(self._paused.get(name, 0.0), until)
         await self.pauses.add(name, lasting)
+
+    async def rest(self) -> None:
+        """For a worker that leaves: until what it sent counts no more. Its part of the limits is then anybody's."""
+        await asyncio.gather(*(lane.pace.rest() for lane in self._lanes.values()))
 
     async def refresh(self) -> None:
         """Reads the pauses that others began. Raises Unavailable: this worker goes on with what it knew."""

@@ -5,7 +5,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from gonets.core.shared.batching import Batcher
@@ -26,8 +26,17 @@ _SOON = timedelta(seconds=1)
 _CLOSED = Failure(Category.UNAVAILABLE, "the provider is left in peace for a while")
 _LIMIT = Failure(Category.QUOTA_EXHAUSTED, "waits for its turn: as much is asked of the provider as may be")
 
-_LATE = 0.02
-"""Seconds after its moment at which a reserved slot is worth nothing: used late, it would crowd the next ones."""
+_ON_THE_WAY = 0.045
+"""Seconds from the decision to call until the call has arrived, where the answer does not tell: much longer, and a good
+part of the limit would be lost."""
+
+_REMEMBERED = 20  # answers
+
+_APART = 0.8
+"""Calls of one worker keep this part of the distance at which its permits would be used evenly."""
+
+_WORKERS = 4
+"""So many are taken to share a limit, as long as a worker does not have a greater part of it."""
 
 _ASK_AGAIN = 0.1
 """Seconds between two looks for a permit, while all are in other workers' hands."""
@@ -44,15 +53,16 @@ class Postponed:
 @dataclass(frozen=True, slots=True)
 class Entered:
     """The provider may be asked, once, and `leave` called afterwards; or `turn_back` instead. `probe`: on whose answer
-    the circuit hangs."""
+    the circuit hangs; `turn`: of the rate."""
 
     probe: bool = False
+    turn: "Turn | None" = field(default=None, compare=False)
 
 
 class Gate:
     """One provider's, in one worker.
 
-    `rate`: calls a second, 0 for no limit; `in_flight`: calls at one time, 0 for no limit; both over all workers.
+    `pace`: calls a second, None for no limit; `in_flight`: calls at one time, 0 for no limit; both over all workers.
     `most_waiting`: tasks that may wait here, so that one slow provider never fills a worker.
     """
 
@@ -63,7 +73,7 @@ class Gate:
         circuits: Circuits,
         policy: CircuitPolicy,
         *,
-        rate: float,
+        pace: "Pace | None",
         in_flight: int,
         most_waiting: int,
         monotonic: Callable[[], float] = time.monotonic,
@@ -73,7 +83,7 @@ class Gate:
         self._circuits = circuits
         self._policy = policy
         self._monotonic = monotonic
-        self._slots = Slots(budget, monotonic) if rate else None
+        self._pace = pace
         self._permits = _Permits(budget) if in_flight else None
         self._most_waiting = most_waiting
         self._waiting = 0
@@ -97,33 +107,40 @@ class Gate:
             if left > timedelta(0) or not await self._circuits.probe(self.provider, PROBE):
                 return await self._aside(self._circuit.failure or _CLOSED, max(left, _SOON))
             probe = True
-        if self._permits is None and self._slots is None:
+        if self._permits is None and self._pace is None:
             return Entered(probe)
         if self._waiting >= self._most_waiting:
             return await self._aside(_LIMIT, _SOON)
         self._waiting += 1
         try:
-            passed = await self._wait_for_turn()
+            entered = await self._wait_for_turn(probe)
         finally:
             self._waiting -= 1
-        return Entered(probe) if passed else await self._aside(_LIMIT, _SOON)
+        return entered or await self._aside(_LIMIT, _SOON)
 
-    async def _wait_for_turn(self) -> bool:
+    async def _wait_for_turn(self, probe: bool) -> Entered | None:
         if self._permits is not None and not await self._permits.take(NEAR.total_seconds()):
-            return False
-        passed = False
+            return None
+        if self._pace is None:
+            return Entered(probe)
+        turn = None
         try:
-            passed = self._slots is None or await self._slots.wait()
+            turn = await self._pace.wait()
         finally:
-            if not passed and self._permits is not None:
+            if turn is None and self._permits is not None:
                 self._permits.release()
-        return passed
+        return turn and Entered(probe, turn)
 
     async def _aside(self, failure: Failure, not_before: timedelta) -> Postponed:
         return Postponed(await self._line.add(not_before), failure)
 
     async def _place(self, delays: Sequence[timedelta]) -> Sequence[timedelta]:
         return await self._budget.place_in_line(len(delays), max(delays))
+
+    async def rest(self) -> None:
+        """For a worker that leaves: until its calls count no more. Its part of the limit is then anybody's."""
+        if self._pace is not None:
+            await self._pace.rest()
 
     def turn_back(self) -> None:
         """Whoever entered did not ask after all. A probe is given to another task in time."""
@@ -134,6 +151,8 @@ class Gate:
         """The call is over: with an answer, or with this error. While the database is away only this worker learns."""
         if self._permits is not None:
             self._permits.release()
+        if entered.turn is not None:
+            entered.turn.over()
         try:
             await self._draw_conclusions(entered, error)
         except Unavailable as away:
@@ -177,6 +196,9 @@ class Gates:
         self._circuits = circuits
         self._gates = {gate.provider: gate for gate in gates}
 
+    async def rest(self) -> None:
+        await asyncio.gather(*(gate.rest() for gate in self._gates.values()))
+
     async def refresh(self) -> None:
         """Reads the circuits. Raises Unavailable: each gate goes on with what it knew."""
         for provider, circuit in (await self._circuits.read()).items():
@@ -184,29 +206,78 @@ class Gates:
                 self._gates[provider].learn(circuit)
 
 
-class Slots:
-    """Moments at which a call may begin, reserved for many callers at once."""
+def permits_of(rate: float) -> int:
+    """How many of the calls of one rate there may be, each of which counts for `permits_of(rate) / rate` seconds."""
+    return max(1, int(rate))
 
-    def __init__(self, budget: Budget, monotonic: Callable[[], float]) -> None:
-        self._budget = budget
-        self._monotonic = monotonic
-        self._batcher: Batcher[None, float | None] = Batcher(self._reserve, in_flight=1, shared_errors=(Unavailable,))
 
-    async def wait(self) -> bool:
-        """True at one's moment; False where the next free one is too far away."""
-        while True:
-            moment = await self._batcher.add(None)
-            if moment is None:
-                return False
-            await asyncio.sleep(moment - self._monotonic())
-            if self._monotonic() - moment <= _LATE:
-                return True
+class Pace:
+    """Calls a second, over all workers. `budget`: has `permits_of(rate)` permits, and nothing else.
 
-    async def _reserve(self, wanted: Sequence[None]) -> Sequence[float | None]:
-        offsets = await self._budget.slots(len(wanted), NEAR)
-        now = self._monotonic()
-        moments: list[float | None] = [now + offset.total_seconds() for offset in offsets]
-        return moments + [None] * (len(wanted) - len(moments))
+    A call takes a permit, and gives it back a second after it was answered. So no second of the provider's holds more
+    calls than there are permits, however late they were on the way and whoever made them.
+    """
+
+    def __init__(self, budget: Budget, rate: float) -> None:
+        self._permits = _Permits(budget)
+        self._counts_for = permits_of(rate) / rate
+        self._fewest = permits_of(rate) / _WORKERS
+        self._held = 0
+        self._next_at = 0.0
+        self._usual = 0.0  # seconds for an answer
+        self._quiet_at = 0.0
+
+    async def wait(self) -> "Turn | None":
+        """At one's moment, which is near; None where it is too far away."""
+        if not await self._permits.take(NEAR.total_seconds()):
+            return None
+        now = asyncio.get_running_loop().time()
+        self._held += 1
+        # Spread over the time, and not in a burst each second. What one of them lost is caught up with.
+        apart = _APART * self._counts_for / max(self._held, self._fewest)
+        moment = self._next_at = max(now, self._next_at + apart)
+        try:
+            await asyncio.sleep(moment - now)
+        except asyncio.CancelledError:
+            self._free()
+            raise
+        return Turn(self)
+
+    def count(self, seconds: float) -> asyncio.TimerHandle:
+        """The permit of a call that began now, or was answered now, is free after so many more seconds."""
+        loop = asyncio.get_running_loop()
+        free_at = loop.time() + seconds + self._counts_for
+        self._quiet_at = max(self._quiet_at, free_at)
+        return loop.call_at(free_at, self._free)
+
+    def _free(self) -> None:
+        self._held -= 1
+        self._permits.release()
+
+    def tells_arrival(self, took: float) -> bool:
+        """Whether the answer after so many seconds came soon after the call: it did, or it was held up where answers
+        usually come at once."""
+        self._usual += (took - self._usual) / _REMEMBERED
+        return took < self._counts_for and min(took, self._usual) < _ON_THE_WAY
+
+    async def rest(self) -> None:
+        """Until no call of this worker counts any more, which hangs on its life; two seconds at most."""
+        await asyncio.sleep(min(2.0, self._quiet_at - asyncio.get_running_loop().time()))
+
+
+class Turn:
+    """One call, which may be made now."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+        self._began = asyncio.get_running_loop().time()
+        self._timer = pace.count(_ON_THE_WAY)
+
+    def over(self) -> None:
+        """It was answered, so it has arrived."""
+        if self._pace.tells_arrival(asyncio.get_running_loop().time() - self._began):
+            self._timer.cancel()
+            self._pace.count(0.0)
 
 
 class _Permits:
@@ -218,6 +289,7 @@ class _Permits:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._asking = False
+        self._returns: Batcher[None, None] = Batcher(self._return, in_flight=1, shared_errors=(Unavailable,))
 
     async def take(self, timeout: float) -> bool:
         """False where none became free in time."""
@@ -267,9 +339,13 @@ class _Permits:
 
     async def _give_back(self) -> None:
         try:
-            await self._budget.give_back(1)
+            await self._returns.add(None)
         except Unavailable:
             self._spare += 1  # kept for the next one here
+
+    async def _return(self, permits: Sequence[None]) -> Sequence[None]:
+        await self._budget.give_back(len(permits))
+        return permits
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -140,9 +140,10 @@ class FailedTasks(Protocol):
 
 
 class DeadLetters(Protocol):
-    """What was set aside as no task, oldest first. The broker's queue is the only store: a message is in nobody's hands
-    but for the time of a call, and MUST be back when the call ends, in whatever way, unless it was handled. What others
-    have in hand meanwhile is not seen. Raises Unavailable; each call may be repeated."""
+    """What was set aside as no task and no notification, oldest first. The broker's queues are the only store: a
+    message is in nobody's hands but for the time of a call, and MUST be back when the call ends, in whatever way,
+    unless it was handled. What others have in hand meanwhile is not seen. Raises Unavailable; each call may be
+    repeated."""
 
     async def look(self, chosen: Choice[str], limit: int) -> DeadLetterPage:
         """At most `limit` of them, all back in the queue when it returns."""
@@ -221,13 +222,8 @@ class Lifeline(Protocol):
 class Budget(Protocol):
     """What all workers together may ask of one provider. Raises Unavailable while the database is away."""
 
-    async def slots(self, wanted: int, within: timedelta) -> Sequence[timedelta]:
-        """Reserves up to `wanted` moments, spaced by the provider's rate, each less than `within` from now, the nearest
-        first; none where the next free one is farther. Counted from the moment of return, so one may be over already. A
-        moment MUST be given to one caller only."""
-
     async def permits(self, wanted: int) -> int:
-        """Takes up to `wanted` permits for calls in flight; they are lost with this worker's life. 0: all are taken."""
+        """Takes up to `wanted` permits; they are lost with this worker's life. 0: all are taken."""
 
     async def give_back(self, permits: int) -> None:
         """Permits that are no longer used."""

@@ -95,7 +95,8 @@ class FailedPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """A message that is no task, or contradicts one. Copies of one message, made by a crash, share one id."""
+    """A message that is no task or no notification, or contradicts one. Copies of one message, made by a crash, share
+    one id."""
 
     id: str
     queue: str
