@@ -265,3 +265,20 @@ async def test_a_send_whose_answer_was_lost_by_one_who_cannot_be_asked_is_held(i
     status, events, times = await LostAnswers(service, "smpp", route).send("reset")
     assert (status, times, len(events)) == ("unknown", 1, 1), events
     await service.close()
+
+
+async def test_a_channel_tests_itself_and_shows_what_came_of_it(installation):
+    service = await asyncio.to_thread(Service, installation)
+    await service.sign_up()
+    configuration = {"botToken": "123456789:AAExample", "chatId": "987654321"}
+    body = {"name": "Alarm", "type": "TELEGRAM", "configuration": configuration, "selfTestEvery": 60}
+    path = f"/notifications/channels/{(await service.post('/notifications/channels', body, status=201))['id']}"
+
+    async def tested():
+        return (await service.http.get(f"/api/v1{path}")).json()["lastTest"]
+
+    found = await until(tested, "a test")
+    assert (found["ok"], found["step"], found["reason"]) == (True, None, None)
+    [message] = await service.inbox(provider="telegram")
+    assert "Gonets" in message["text"]
+    await service.close()
