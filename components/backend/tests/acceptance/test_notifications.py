@@ -257,13 +257,20 @@ async def test_a_send_whose_answer_was_lost_is_asked_for_and_not_repeated(instal
 
 
 async def test_a_send_whose_answer_was_lost_by_one_who_cannot_be_asked_is_held(installation):
-    """An SMS centre is asked by the very number that got lost: better not at all than twice."""
-    service = await asyncio.to_thread(Service, installation, NOTIFICATIONS_GRACE=3)
+    """An SMS centre is asked by the very number that got lost: better not at all than twice. Where only a receipt is
+    missing, it is asked."""
+    service = await asyncio.to_thread(Service, installation, NOTIFICATIONS_GRACE=3, NOTIFICATIONS_FIRST_REMINDER=1)
     await service.sign_up()
     centre = {"host": "127.0.0.1", "port": installation.sandbox_smpp, "sourceAddress": "Gonets"}
     route = await _route(service, "SMS_SMPP", centre | {"systemId": "gonets", "password": "secret"})
     status, events, times = await LostAnswers(service, "smpp", route).send("reset")
     assert (status, times, len(events)) == ("unknown", 1, 1), events
+
+    body = {"recipient": {"phone": "+79161230004"}, "message": "no receipt comes", "route": route}
+    found = await service.ended((await service.post("/notifications", body))["id"])
+    assert (found["status"], len(found["attempts"])) == ("delivered", 1)
+    asked = await service.sandbox.get("/control/journal", params={"provider": "smpp", "operation": "query_sm"})
+    assert asked.json()["entries"]
     await service.close()
 
 
