@@ -330,7 +330,8 @@ async def measure(stage: Stage, ports: Sequence[int], count: int, samples: int, 
 
 async def _emptied(service: Service) -> None:
     """What the last turn left in the queue of wake-ups is nobody's any more."""
-    await service.stage.channel.queue_purge(topology.NOTIFICATION_DISPATCH)
+    for queue in (topology.NOTIFICATION_DISPATCH, topology.NOTIFICATION_URGENT):
+        await service.stage.channel.queue_purge(queue)
 
 
 def lines(found: Found) -> list[Line]:

@@ -9,12 +9,13 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from gonets import settings
+from gonets.settings.group import Group
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
 SHOWN = dict(line.split("=", 1) for line in EXAMPLE.splitlines() if re.match(r"[A-Z_]+=", line))
 
-GROUPS = [group for group in settings._Group.__subclasses__() if group is not settings.Settings]
+GROUPS = [group for group in Group.__subclasses__() if group is not settings.Settings]
 
 
 def _variables() -> dict[str, object]:

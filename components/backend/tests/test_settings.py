@@ -8,8 +8,9 @@ from pydantic import ValidationError
 
 from gonets import settings
 from gonets.settings import Environment, SettingsError
+from gonets.settings.group import ENV_FILES, Group
 
-GROUPS = [settings.Settings, *(group for group in settings._Group.__subclasses__() if group is not settings.Settings)]
+GROUPS = [settings.Settings, *(group for group in Group.__subclasses__() if group is not settings.Settings)]
 
 
 def _variables():
@@ -121,7 +122,7 @@ def test_a_wrong_value_in_a_file_is_named_like_one_in_the_environment(tmp_path):
 
 
 def test_the_files_are_at_the_root_and_beside_the_backend():
-    places = [place.parent for place in settings._ENV_FILES]
+    places = [place.parent for place in ENV_FILES]
     assert [(place / "components" / "backend").is_dir() for place in places] == [True, False]
     assert [(place / "pyproject.toml").is_file() for place in places] == [False, True]
 

@@ -4,6 +4,7 @@
 #   bench.sh [options of the benchmark]      for example: bench.sh --quick
 #   bench.sh limits [options]                what providers see of their limits; for example: bench.sh limits --rates 20 50
 #   bench.sh outage [options]                what an outage costs while producers go on
+#   bench.sh notifications [COUNT SAMPLES ROUNDS]   notifications alone; for example: bench.sh notifications 2000 100 3
 #
 # nginx plays the provider; on Debian and Ubuntu it is installed when it is absent, its own service stays off.
 
@@ -19,12 +20,13 @@ ensure_nginx() {
 
 ensure_venv
 module=benchmarks
-if [ "${1:-}" = limits ] || [ "${1:-}" = outage ]; then
-    module="benchmarks.$1"
-    shift
-else
-    ensure_nginx
-fi
+case "${1:-}" in
+    limits | outage | notifications)
+        module="benchmarks.$1"
+        shift
+        ;;
+    *) ensure_nginx ;;
+esac
 with_servers
 cd "$COMPONENT"
 "$VENV/bin/python" -m "$module" "$@"

@@ -195,3 +195,97 @@ async def test_a_killed_worker_loses_nothing_and_sends_nothing_twice(installatio
 
 async def _some(service):
     return len(await service.inbox()) >= 10
+
+
+CREATE = {"twilio": "create", "smsaero": "send", "smpp": "submit_sm"}
+
+
+class LostAnswers:
+    """A provider whose answers to sends get lost; `send` is one message by it, and what has become of it."""
+
+    def __init__(self, service, provider, route):
+        self.service = service
+        self.provider = provider
+        self.route = route
+
+    async def send(self, kind):
+        fault = {"kind": kind, "times": 1, "operation": CREATE[self.provider]}
+        answer = await self.service.sandbox.put(f"/control/faults/{self.provider}", json=fault)
+        assert answer.status_code == 200, answer.text
+        body = {"recipient": {"phone": PHONE}, "message": f"{self.provider} {kind}", "route": self.route}
+        found = await self.service.ended((await self.service.post("/notifications", body))["id"])
+        events = [[event["what"] for event in attempt["events"]] for attempt in found["attempts"]]
+        messages = await self.service.inbox(provider=self.provider)
+        return found["status"], events, [message["text"] for message in messages].count(body["message"])
+
+
+async def _route(service, channel_type, configuration):
+    body = {"name": channel_type, "type": channel_type, "configuration": configuration}
+    return [(await service.post("/notifications/channels", body, status=201))["id"]]
+
+
+async def test_a_send_whose_answer_was_lost_is_asked_for_and_not_repeated(installation):
+    """By those who can be asked: what they took is found, and only what they never had is sent again."""
+    service = await asyncio.to_thread(
+        Service,
+        installation,
+        PUBLIC_URL="",  # else Twilio's callback says it first
+        NOTIFICATIONS_FIRST_INQUIRY=1,
+        NOTIFICATIONS_GRACE=3,
+    )
+    await service.sign_up()
+    twilio = {"accountSid": "AC" + "a" * 32, "authToken": "t", "from": "+15005550006"}
+    routes = {
+        "twilio": await _route(service, "SMS_TWILIO", twilio),
+        "smsaero": await _route(service, "SMS_SMSAERO", {"email": "you@example.com", "apiKey": "k"}),
+    }
+
+    async def lost(provider):
+        through = LostAnswers(service, provider, routes[provider])
+        for kind in ("reset", "hang"):
+            status, events, times = await through.send(kind)
+            assert (status, times) == ("delivered", 1), (provider, kind, events)
+            [story] = events
+            assert story[0] == "unknown", (provider, kind, story)
+        asked = await service.sandbox.get("/control/journal", params={"provider": provider, "operation": "list"})
+        assert len(asked.json()["entries"]) >= 2
+        status, events, times = await through.send("reset_before")
+        assert (status, times, len(events)) == ("delivered", 1, 2), (provider, events)
+
+    await asyncio.gather(*map(lost, routes))
+    await service.close()
+
+
+async def test_a_send_whose_answer_was_lost_by_one_who_cannot_be_asked_is_held(installation):
+    """An SMS centre is asked by the very number that got lost: better not at all than twice. Where only a receipt is
+    missing, it is asked."""
+    service = await asyncio.to_thread(Service, installation, NOTIFICATIONS_GRACE=3, NOTIFICATIONS_FIRST_REMINDER=1)
+    await service.sign_up()
+    centre = {"host": "127.0.0.1", "port": installation.sandbox_smpp, "sourceAddress": "Gonets"}
+    route = await _route(service, "SMS_SMPP", centre | {"systemId": "gonets", "password": "secret"})
+    status, events, times = await LostAnswers(service, "smpp", route).send("reset")
+    assert (status, times, len(events)) == ("unknown", 1, 1), events
+
+    body = {"recipient": {"phone": "+79161230004"}, "message": "no receipt comes", "route": route}
+    found = await service.ended((await service.post("/notifications", body))["id"])
+    assert (found["status"], len(found["attempts"])) == ("delivered", 1)
+    asked = await service.sandbox.get("/control/journal", params={"provider": "smpp", "operation": "query_sm"})
+    assert asked.json()["entries"]
+    await service.close()
+
+
+async def test_a_channel_tests_itself_and_shows_what_came_of_it(installation):
+    service = await asyncio.to_thread(Service, installation)
+    await service.sign_up()
+    configuration = {"botToken": "123456789:AAExample", "chatId": "987654321"}
+    body = {"name": "Alarm", "type": "TELEGRAM", "configuration": configuration, "selfTestEvery": 60}
+    path = f"/notifications/channels/{(await service.post('/notifications/channels', body, status=201))['id']}"
+
+    async def tested():
+        return (await service.http.get(f"/api/v1{path}")).json()["lastTest"]
+
+    found = await until(tested, "a test")
+    assert (found["ok"], found["step"], found["reason"]) == (True, None, None)
+    [message] = await service.inbox(provider="telegram")
+    assert "Gonets" in message["text"]
+    await service.close()

@@ -8,6 +8,7 @@ from gonets import settings
 from gonets.adapters.providers.egress import system_lookup
 from gonets.bootstrap.channels import Senders, lookup, operator_channels
 from gonets.core.channels.model import ChannelType
+from gonets.settings.group import Group
 
 SMTP = {"EMAIL_HOST": "smtp.example.com", "EMAIL_USERNAME": "u", "EMAIL_PASSWORD": "p w", "EMAIL_FROM": "a@example.com"}
 
@@ -15,7 +16,7 @@ SMTP = {"EMAIL_HOST": "smtp.example.com", "EMAIL_USERNAME": "u", "EMAIL_PASSWORD
 @pytest.fixture
 def env(monkeypatch):
     """Nothing but what a test sets."""
-    for group in settings._Group.__subclasses__():
+    for group in Group.__subclasses__():
         monkeypatch.setitem(group.model_config, "env_file", None)
     for name in os.environ:
         if name.startswith(("TELEGRAM_", "EMAIL_", "SMTP_", "SMSAERO_", "TWILIO_", "SMPP_", "SANDBOX_")):

@@ -103,7 +103,7 @@ PUBLIC = {
 }
 """Why each may be asked by anybody."""
 
-ADMINS = ("/api/v1/users", "/api/v1/audit")
+ADMINS = ("/api/v1/users", "/api/v1/audit", "/api/v1/failed/messages")
 TASKS = ("/api/v1/tasks", "/api/v1/failed")
 """One shared namespace: whoever has the scope has all of it."""
 

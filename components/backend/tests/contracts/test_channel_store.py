@@ -1,8 +1,9 @@
 """What ChannelStore promises."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import pytest
 
@@ -27,13 +28,20 @@ class Channels:
     """A store and two users that exist."""
 
     store: ChannelStore
+    an_hour_later: Callable[[], Awaitable[object]]
+    """For self-tests."""
     anna: int = 1
     boris: int = 2
 
 
 @pytest.fixture
 async def fake_channels() -> Channels:
-    return Channels(FakeChannelStore())
+    store = FakeChannelStore()
+
+    async def later() -> None:
+        store.began = {channel: began - timedelta(hours=1) for channel, began in store.began.items()}
+
+    return Channels(store, later)
 
 
 @pytest.fixture
@@ -42,7 +50,11 @@ async def postgres_channels(pool: Pool) -> AsyncIterator[Channels]:
         await pool.fetch(
             "INSERT INTO users (email, email_key, password_hash, role) VALUES ($1, $1, '', 'member')", f"{number}@test"
         )
-    return Channels(PostgresChannels(pool, AesVault({"k1": bytes(32)}), SECRETS))
+
+    async def later() -> object:
+        return await pool.fetch("UPDATE channel SET self_tested_at = self_tested_at - interval '1 hour' RETURNING id")
+
+    return Channels(PostgresChannels(pool, AesVault({"k1": bytes(32)}), SECRETS), later)
 
 
 @pytest.fixture(params=["fake_channels", "postgres_channels"])
@@ -174,3 +186,41 @@ async def test_of_many_who_move_the_default_at_once_the_last_one_has_it(channels
     assert all(one.is_default for one in written if one)
     assert sum(one.is_default for one in await channels.store.all(1)) == 1
     assert await channels.store.count(1) == 8
+
+
+# --- tests ---
+
+
+async def test_the_last_test_is_kept_and_changes_nothing_else(channels):
+    added = await _add(channels)
+    assert added.last_test is None
+    await channels.store.tested(added.id, ok=False, step="login", reason="wrong password — неверно")
+    found = await channels.store.get(1, added.id)
+    tested = found.last_test
+    assert (tested.ok, tested.step, tested.reason) == (False, "login", "wrong password — неверно")
+    assert tested.at.utcoffset() == timedelta(0)
+    assert found == replace(added, last_test=tested)
+    changed = await channels.store.replace(added, replace(added, name="other"))
+    assert changed.last_test == tested, "who read it before the test may change it all the same"
+    await channels.store.tested(added.id, ok=True, step=None, reason=None)
+    assert (await channels.store.get(1, added.id)).last_test.ok
+    await channels.store.tested(10**6, ok=True, step=None, reason=None)
+
+
+async def test_a_self_test_is_due_at_once_then_when_its_time_comes_and_to_one_alone(channels):
+    anna = await _add(channels, self_test_every=3600)
+    boris = await _add(channels, owner=2, self_test_every=7200)
+    await _add(channels)
+    await _add(channels, self_test_every=3600, enabled=False)
+    assert anna.self_test_every == 3600
+    begun = await asyncio.gather(*(channels.store.begin_self_tests(10) for _ in range(5)))
+    assert sorted(one for some in begun for one in some) == [(1, anna.id), (2, boris.id)]
+    await channels.an_hour_later()
+    assert list(await channels.store.begin_self_tests(10)) == [(1, anna.id)]
+    await channels.an_hour_later()
+    assert list(await channels.store.begin_self_tests(1)) == [(2, boris.id)], "the longest waiting first"
+    found = await channels.store.get(1, anna.id)
+    await channels.store.replace(found, replace(found, self_test_every=None))
+    for _ in range(2):
+        await channels.an_hour_later()
+    assert list(await channels.store.begin_self_tests(10)) == [(2, boris.id)]

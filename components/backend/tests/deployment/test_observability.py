@@ -19,7 +19,7 @@ from gonets.adapters.telemetry.metrics import (
     WakeMetrics,
     create_registry,
 )
-from gonets.adapters.telemetry.notifications import NotificationMetrics
+from gonets.adapters.telemetry.notifications import NotificationMetrics, SelfTestMetrics
 from gonets.adapters.telemetry.watch import Watcher
 
 ROOT = Path(__file__).parents[4]
@@ -42,6 +42,7 @@ def _registry() -> CollectorRegistry:
         HttpMetrics,
         WakeMetrics,
         NotificationMetrics,
+        SelfTestMetrics,
     ):
         metrics(registry)
     nothing: Any = None

@@ -13,6 +13,7 @@ from gonets.core.channels.model import (
     NewChannel,
     Send,
     SendOutcome,
+    Tested,
 )
 from gonets.core.channels.ports import Actor
 from gonets.core.shared.errors import Invalid, InvalidFields
@@ -24,6 +25,8 @@ class FakeChannelStore:
 
     def __init__(self) -> None:
         self.rows: dict[int, Channel] = {}
+        self.began: dict[int, datetime] = {}
+        """When self-tests last began; a test may move them."""
         self._last = 0
         self._now = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -43,6 +46,7 @@ class FakeChannelStore:
             enabled=new.enabled,
             is_default=new.is_default,
             rate_per_second=new.rate_per_second,
+            self_test_every=new.self_test_every,
             created_at=now,
             updated_at=now,
         )
@@ -83,13 +87,30 @@ class FakeChannelStore:
         present = self.rows.get(old.id)
         if present is None or present.updated_at != old.updated_at or present.owner_id != old.owner_id:
             return None
-        return self._put(replace(new, updated_at=self._tick()))
+        return self._put(replace(new, last_test=present.last_test, updated_at=self._tick()))
 
     async def delete(self, owner_id: int, channel_id: int) -> bool:
         if await self.get(owner_id, channel_id) is None:
             return False
         del self.rows[channel_id]
         return True
+
+    async def tested(self, channel_id: int, *, ok: bool, step: str | None, reason: str | None) -> None:
+        if channel_id in self.rows:
+            found = Tested(at=self._now, ok=ok, step=step, reason=reason)
+            self.rows[channel_id] = replace(self.rows[channel_id], last_test=found)
+
+    async def begin_self_tests(self, limit: int) -> Sequence[tuple[int, int]]:
+        due = [one for one in self.rows.values() if one.self_test_every and one.enabled and self._is_due(one)]
+        longest = sorted(due, key=lambda one: (self.began.get(one.id, datetime.min.replace(tzinfo=UTC)), one.id))[
+            :limit
+        ]
+        self.began |= {one.id: self._now for one in longest}
+        return [(one.owner_id or 0, one.id) for one in longest]
+
+    def _is_due(self, channel: Channel) -> bool:
+        began = self.began.get(channel.id)
+        return began is None or began + timedelta(seconds=channel.self_test_every or 0) <= self._now
 
 
 @dataclass

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from gonets.adapters.crypto.vault import AesVault
 from gonets.adapters.postgres.channels import PostgresChannels
 from gonets.adapters.postgres.chat_links import PostgresChatLinks
-from gonets.adapters.postgres.identity import PostgresUsers
+from gonets.adapters.postgres.identity import PostgresAudit, PostgresUsers
 from gonets.adapters.postgres.pool import Pool
 from gonets.adapters.providers.egress import Egress, Lookup, system_lookup
 from gonets.adapters.providers.email import IMPLICIT_TLS, Email
@@ -24,6 +24,7 @@ from gonets.adapters.providers.transport import HttpTransport
 from gonets.adapters.providers.trust import Trust
 from gonets.adapters.providers.twilio import Twilio
 from gonets.adapters.providers.webhook import Webhook
+from gonets.bootstrap.identity import AuditOf
 from gonets.core.channels.linking import Bots, FollowStarts, LinkChat
 from gonets.core.channels.model import Channel, ChannelType, Receipt
 from gonets.core.channels.ports import (
@@ -35,6 +36,7 @@ from gonets.core.channels.ports import (
     Phone,
     ReceiptSink,
 )
+from gonets.core.channels.self_tests import Count, SelfTests
 from gonets.core.channels.use_cases import ManageChannels, TryChannel, UseChannels
 from gonets.core.shared.errors import InvalidFields, Unavailable
 from gonets.core.shared.json import JSON
@@ -104,6 +106,14 @@ def store(pool: Pool, kinds: ChannelKinds, settings: Settings) -> PostgresChanne
 
 def try_channel(channels: ManageChannels, pool: Pool, phone: Phone, settings: Settings) -> TryChannel:
     return TryChannel(channels, _Mailbox(PostgresUsers(pool)), phone, settings.channels.test_phone or None)
+
+
+def self_tests(
+    pool: Pool, kept: ChannelStore, senders: Senders, phone: Phone, settings: Settings, count: Count
+) -> SelfTests:
+    """For the scheduler, where nobody asks for a test."""
+    manage = ManageChannels(kept, senders.kinds, AuditOf(PostgresAudit(pool), "channel"))
+    return SelfTests(kept, try_channel(manage, pool, phone, settings), count)
 
 
 def use(kept: ChannelStore, kinds: ChannelKinds, settings: Settings) -> UseChannels:

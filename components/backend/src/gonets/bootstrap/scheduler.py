@@ -4,6 +4,7 @@ import time
 
 from dependency_injector.providers import Singleton
 
+from gonets.adapters.phones import PhoneNumbers
 from gonets.adapters.postgres.counts import PostgresTaskCounts
 from gonets.adapters.postgres.leader import PostgresLeader
 from gonets.adapters.postgres.notifications import PostgresNotificationWakes
@@ -16,6 +17,7 @@ from gonets.adapters.rabbitmq.publisher import Publisher
 from gonets.adapters.rabbitmq.queues import RabbitQueues
 from gonets.adapters.telemetry.metered import MeteredWakes
 from gonets.adapters.telemetry.metrics import BatchMetrics, WakeMetrics, create_registry
+from gonets.adapters.telemetry.notifications import SelfTestMetrics
 from gonets.adapters.telemetry.watch import Watcher
 from gonets.bootstrap import channels
 from gonets.bootstrap.shared import Shared
@@ -42,6 +44,15 @@ class SchedulerContainer(Shared):
     notification_wakes = Singleton(PostgresNotificationWakes, pool)
     wake_notifications = Singleton(WakeNotifications, notification_wakes, Singleton(RabbitNotificationNews, publisher))
     senders = Singleton(channels.Senders, Shared.settings)
+    self_tests = Singleton(
+        channels.self_tests,
+        pool,
+        Singleton(channels.store, pool, senders.provided.kinds, Shared.settings),
+        senders,
+        Singleton(PhoneNumbers, Shared.settings.provided.contacts.phone_region),
+        Shared.settings,
+        Singleton(SelfTestMetrics, registry),
+    )
     follow_starts = Singleton(channels.follow_starts, pool, senders, Shared.settings)
     watching_pool = Singleton(Pool, Shared.database.dsn, size=1, timeout=30.0)
     queues = Singleton(RabbitQueues, Shared.rabbit.url, timeout=5.0)

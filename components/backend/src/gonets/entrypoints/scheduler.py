@@ -7,6 +7,7 @@ from gonets.bootstrap.scheduler import SchedulerContainer
 from gonets.entrypoints.process import configured, every, run
 
 _FORGET_EVERY = 3600.0  # seconds
+_SELF_TESTS_EVERY = 5.0
 
 
 def main() -> None:
@@ -50,12 +51,19 @@ def main() -> None:
             if led:
                 await follow_starts()
 
+        async def test_themselves() -> None:
+            # Beside the rest, too: each test waits for its provider.
+            if led:
+                await container.self_tests()()
+
+        testing = asyncio.create_task(every(_SELF_TESTS_EVERY, test_themselves, stop), name="self-tests")
         following = asyncio.create_task(every(settings.scheduler.listen_interval, follow, stop), name="starts")
         forgetting = asyncio.create_task(every(_FORGET_EVERY, container.notification_wakes().forget, stop))
         await every(settings.scheduler.interval, once, stop)
         await forgetting
         watching.cancel()
         following.cancel()
+        testing.cancel()
         await container.senders().close()
         await leader.close()
         await publisher.close()

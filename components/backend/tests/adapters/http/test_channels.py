@@ -86,6 +86,19 @@ def _fields(answer):
 # --- create, read ---
 
 
+async def test_the_last_test_is_shown_and_a_self_test_is_set_and_taken_away(http):
+    created = await _create(http, selfTestEvery=60)
+    assert (created["selfTestEvery"], created["lastTest"]) == (60, None)
+    path = f"{URL}/{created['id']}"
+    await http.post(f"{path}/test", json={})
+    shown = (await http.get(path)).json()
+    assert {**shown["lastTest"], "at": None} == {"at": None, "ok": True, "step": None, "reason": None}
+    back = await http.put(path, json=shown)
+    assert (back.status_code, back.json()["selfTestEvery"]) == (200, 60), "an answer may be sent back as it is"
+    assert (await http.patch(path, json={"selfTestEvery": None})).json()["selfTestEvery"] is None
+    assert _fields(await http.patch(path, json={"selfTestEvery": 59})) == ["selfTestEvery"]
+
+
 async def test_what_is_wrong_around_the_configuration_hides_nothing_that_is_wrong_in_it(http, store):
     answer = await http.post(URL, json=BOT | {"isdefault": True, "name": 5, "configuration": {"colour": "red"}})
     assert answer.status_code == 422
@@ -113,6 +126,8 @@ async def test_a_channel_is_created_with_defaults_and_its_secret_is_masked(http)
         "enabled",
         "isDefault",
         "ratePerSecond",
+        "selfTestEvery",
+        "lastTest",
         "createdAt",
         "updatedAt",
     ]

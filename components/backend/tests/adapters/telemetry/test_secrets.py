@@ -5,6 +5,7 @@ import json
 import logging
 
 import pytest
+from pydantic import SecretStr
 
 from fakes import FakeProvider
 from gonets import settings
@@ -13,6 +14,7 @@ from gonets.adapters.telemetry.logged import LoggedProvider, LoggedRun
 from gonets.core.shared.errors import Category
 from gonets.core.shared.masking import MASK, Masking
 from gonets.core.tasks.model import Claimed, ProviderError, Task, TaskType
+from gonets.settings.group import Group
 
 SECRETS = {
     "DATABASE_PASSWORD": 'pa"ss/wörd\\1',
@@ -41,14 +43,14 @@ def test_every_secret_of_the_settings_is_known(configured):
 
 def test_every_field_that_may_hold_a_secret_is_declared_as_one():
     """A key that is plain text would be known to nobody here."""
-    for group in settings._Group.__subclasses__():
+    for group in Group.__subclasses__():
         for name, field in group.model_fields.items():
-            if isinstance(field.annotation, type) and issubclass(field.annotation, settings._Group):
+            if isinstance(field.annotation, type) and issubclass(field.annotation, Group):
                 continue
             if any(word in name for word in ("password", "token", "key")) and not name.endswith(
                 ("max_tokens", "_lifetime")
             ):
-                assert field.annotation is settings.SecretStr, name
+                assert field.annotation is SecretStr, name
 
 
 def test_a_default_is_no_secret():

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from gonets.adapters.http.bodies import JsonRoute
 from gonets.adapters.http.camel import MAX_ID, Answer, Asked, Name
-from gonets.adapters.http.problems import TOO_LARGE, responses
+from gonets.adapters.http.problems import ONE, OWN, TOO_LARGE, responses
 from gonets.adapters.http.security import Security
 from gonets.core.identity.administration import ManageApiKeys
 from gonets.core.identity.model import ApiKey, Principal, Scope
@@ -62,13 +62,6 @@ class ApiKeyList(Answer):
     next_cursor: Annotated[str | None, Field(description="Give it as `cursor` for the next page; null on the last")]
 
 
-_WRONG = (
-    HTTPStatus.UNAUTHORIZED,
-    HTTPStatus.FORBIDDEN,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-)
-
 KeyId = Annotated[int, Path(ge=1, le=MAX_ID)]
 
 
@@ -81,14 +74,14 @@ def router(manage: ManageApiKeys, security: Security) -> APIRouter:
         "",
         status_code=HTTPStatus.CREATED,
         summary="Make an API key",
-        responses=responses(HTTPStatus.CONFLICT, TOO_LARGE, *_WRONG),
+        responses=responses(HTTPStatus.CONFLICT, TOO_LARGE, *OWN),
     )
     async def create_api_key(person: Person, body: NewApiKey) -> FreshApiKey:
         """The key is in this answer and nowhere else."""
         made, secret = await manage.create(person, body.name, body.scopes)
         return FreshApiKey(**dict(ApiKeyView.of(made)), key=secret)
 
-    @keys.get("", summary="List your API keys, latest first", responses=responses(*_WRONG))
+    @keys.get("", summary="List your API keys, latest first", responses=responses(*OWN))
     async def list_api_keys(
         person: Person,
         cursor: Annotated[str | None, Query(description="nextCursor of the page before")] = None,
@@ -98,7 +91,7 @@ def router(manage: ManageApiKeys, security: Security) -> APIRouter:
         page = await manage.page(person, cursor=cursor, limit=limit)
         return ApiKeyList(api_keys=[ApiKeyView.of(key) for key in page.keys], next_cursor=page.next_cursor)
 
-    @keys.get("/{key_id}", summary="Look at one API key", responses=responses(HTTPStatus.NOT_FOUND, *_WRONG))
+    @keys.get("/{key_id}", summary="Look at one API key", responses=responses(*ONE))
     async def get_api_key(person: Person, key_id: KeyId) -> ApiKeyView:
         return ApiKeyView.of(await manage.get(person, key_id))
 
@@ -106,7 +99,7 @@ def router(manage: ManageApiKeys, security: Security) -> APIRouter:
         "/{key_id}",
         status_code=HTTPStatus.NO_CONTENT,
         summary="Revoke an API key",
-        responses=responses(HTTPStatus.NOT_FOUND, *_WRONG),
+        responses=responses(*ONE),
     )
     async def revoke_api_key(person: Person, key_id: KeyId) -> None:
         """It stops working at once, and stays in the list."""

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from gonets.adapters.http.bodies import JsonRoute
 from gonets.adapters.http.camel import Answer, Asked
-from gonets.adapters.http.problems import TOO_LARGE, responses
+from gonets.adapters.http.problems import ASKED, TOO_LARGE, responses
 from gonets.adapters.http.security import Security
 from gonets.core.identity.model import LONGEST_PASSWORD, SHORTEST_PASSWORD, Principal, Role, SignedIn, User
 from gonets.core.identity.use_cases import OwnAccount, SignIn
@@ -101,7 +101,7 @@ class SessionView(Answer):
         )
 
 
-_WRONG = (TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE)
+_WRONG = (TOO_LARGE, *ASKED)
 
 
 def network(host: str) -> str:

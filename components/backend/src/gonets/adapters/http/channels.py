@@ -11,9 +11,10 @@ from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from gonets.adapters.http.bodies import JsonRoute
 from gonets.adapters.http.camel import MAX_ID, Answer, Asked, Name
-from gonets.adapters.http.problems import TOO_LARGE, responses
-from gonets.core.channels.model import Address, Channel, ChannelType, NewChannel, Step
+from gonets.adapters.http.problems import ONE, OWN, TOO_LARGE, responses
+from gonets.core.channels.model import Address, Channel, ChannelType, NewChannel, Step, Tested
 from gonets.core.channels.ports import ChannelKind
+from gonets.core.channels.self_tests import LONGEST, SHORTEST
 from gonets.core.channels.use_cases import Change, ManageChannels, Trial, TrialReport, TryChannel
 from gonets.core.identity.model import Principal
 from gonets.core.shared.errors import Invalid
@@ -32,6 +33,15 @@ RatePerSecond = Annotated[
         examples=[20],
     ),
 ]
+SelfTestEvery = Annotated[
+    StrictInt,
+    Field(
+        ge=SHORTEST,
+        le=LONGEST,
+        description="Seconds between tests that are made by themselves, each a message that may cost; null: none",
+        examples=[None],
+    ),
+]
 
 
 class NewChannelBody(Asked):
@@ -45,6 +55,7 @@ class NewChannelBody(Asked):
     enabled: Enabled = True
     is_default: IsDefault = False
     rate_per_second: RatePerSecond | None = None
+    self_test_every: SelfTestEvery | None = None
 
     def to_new(self) -> NewChannel:
         return NewChannel(
@@ -54,6 +65,7 @@ class NewChannelBody(Asked):
             enabled=self.enabled,
             is_default=self.is_default,
             rate_per_second=self.rate_per_second,
+            self_test_every=self.self_test_every,
         )
 
 
@@ -67,8 +79,8 @@ def _stays(**more: Any) -> Any:
 
 
 class ChannelChange(Asked):
-    """What is to be different; what is left out stays. `id`, `createdAt` and `updatedAt` may come along, as an answer
-    had them, and change nothing."""
+    """What is to be different; what is left out stays. `id`, `createdAt`, `updatedAt` and `lastTest` may come along,
+    as an answer had them, and change nothing."""
 
     name: Annotated[Name, _stays(examples=["Alarm"])]
     type: Annotated[ChannelType, _stays(description="Cannot be changed", examples=["WEBHOOK"])]
@@ -82,6 +94,8 @@ class ChannelChange(Asked):
     enabled: Annotated[Enabled, _stays()]
     is_default: Annotated[IsDefault, _stays()]
     rate_per_second: Annotated[RatePerSecond | None, _stays()]
+    self_test_every: Annotated[SelfTestEvery | None, _stays()]
+    last_test: Annotated[dict[str, Any] | None, _stays(examples=[None])]
     id: Annotated[StrictInt, _stays(examples=[1])]
     created_at: Annotated[StrictStr, _stays(examples=["2026-01-31T12:00:00Z"])]
     updated_at: Annotated[StrictStr, _stays(examples=["2026-01-31T12:00:00Z"])]
@@ -97,7 +111,21 @@ class ChannelChange(Asked):
             enabled=self.enabled,
             is_default=self.is_default,
             rate_per_second=(self.rate_per_second or 0.0) if "rate_per_second" in self.model_fields_set else None,
+            self_test_every=(self.self_test_every or 0) if "self_test_every" in self.model_fields_set else None,
         )
+
+
+class LastTestView(Answer):
+    """What came of the last test."""
+
+    at: datetime
+    ok: bool
+    step: Annotated[str | None, Field(description="Where it failed")]
+    reason: str | None
+
+    @classmethod
+    def of(cls, tested: Tested) -> "LastTestView":
+        return cls(at=tested.at, ok=tested.ok, step=tested.step, reason=tested.reason)
 
 
 class ChannelView(Answer):
@@ -110,6 +138,8 @@ class ChannelView(Answer):
     enabled: bool
     is_default: bool
     rate_per_second: float | None
+    self_test_every: int | None
+    last_test: Annotated[LastTestView | None, Field(description="Asked for, or by itself; null: there was none")]
     created_at: datetime
     updated_at: datetime
 
@@ -194,8 +224,6 @@ class TrialView(Answer):
 
 
 _ALWAYS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE)
-_WRONG = (*_ALWAYS, HTTPStatus.UNPROCESSABLE_ENTITY)
-_ONE = (*_WRONG, HTTPStatus.NOT_FOUND)
 _CREATED = {"Location": {"description": "Where the channel is", "schema": {"type": "string"}}}
 
 ChannelId = Annotated[int, Path(ge=1, le=MAX_ID)]
@@ -243,6 +271,8 @@ def router(
             enabled=channel.enabled,
             is_default=channel.is_default,
             rate_per_second=channel.rate_per_second,
+            self_test_every=channel.self_test_every,
+            last_test=LastTestView.of(channel.last_test) if channel.last_test else None,
             created_at=channel.created_at,
             updated_at=channel.updated_at,
         )
@@ -259,11 +289,11 @@ def router(
         methods=["POST"],
         summary="Create a channel",
         status_code=HTTPStatus.CREATED,
-        responses={201: {"headers": _CREATED}, **responses(*_WRONG, HTTPStatus.CONFLICT, TOO_LARGE)},
+        responses={201: {"headers": _CREATED}, **responses(*OWN, HTTPStatus.CONFLICT, TOO_LARGE)},
         route_class_override=_together(manage.wrong),
     )
 
-    @channels.get("", summary="List your channels, latest first", responses=responses(*_WRONG))
+    @channels.get("", summary="List your channels, latest first", responses=responses(*OWN))
     async def list_channels(
         who: Who,
         cursor: Annotated[str | None, Query(description="nextCursor of the page before")] = None,
@@ -283,11 +313,11 @@ def router(
     async def get_default_channel(who: Who) -> ChannelView:
         return view(await manage.default(who.user_id))
 
-    @channels.get("/{channel_id:int}", summary="Look at one channel", responses=responses(*_ONE))
+    @channels.get("/{channel_id:int}", summary="Look at one channel", responses=responses(*ONE))
     async def get_channel(who: Who, channel_id: ChannelId) -> ChannelView:
         return view(await manage.one(who.user_id, channel_id))
 
-    changing: dict[str, Any] = {"responses": responses(*_ONE, HTTPStatus.CONFLICT, TOO_LARGE)}
+    changing: dict[str, Any] = {"responses": responses(*ONE, HTTPStatus.CONFLICT, TOO_LARGE)}
 
     async def change_channel(who: Who, channel_id: ChannelId, body: ChannelChange) -> ChannelView:
         """What is left out stays. Of `configuration` too: keys that are left out stay, null takes a key away, and a
@@ -308,7 +338,7 @@ def router(
         "/{channel_id:int}",
         summary="Delete a channel",
         status_code=HTTPStatus.NO_CONTENT,
-        responses=responses(*_ONE),
+        responses=responses(*ONE),
     )
     async def delete_channel(who: Who, channel_id: ChannelId) -> None:
         await manage.delete(who, channel_id)
@@ -316,7 +346,7 @@ def router(
     @channels.post(
         "/{channel_id:int}/test",
         summary="Send a test message by a channel",
-        responses=responses(*_ONE, TOO_LARGE),
+        responses=responses(*ONE, TOO_LARGE),
     )
     async def test_channel(who: Who, channel_id: ChannelId, body: TrialBody | None = None) -> TrialView:
         """Now, whether it is enabled or not. Answers 200 also where it fails: `success` says so, `step` where, `reason`

@@ -10,7 +10,7 @@ from pydantic import Field, StrictInt
 
 from gonets.adapters.http.bodies import JsonRoute
 from gonets.adapters.http.camel import MAX_ID, Answer, Asked
-from gonets.adapters.http.problems import TOO_LARGE, responses
+from gonets.adapters.http.problems import ONE, TOO_LARGE, responses
 from gonets.core.channels.linking import LinkChat
 from gonets.core.identity.model import Principal
 
@@ -38,15 +38,7 @@ def router(link: LinkChat, authenticated: Callable[..., Awaitable[Principal]]) -
         "/{contact_id:int}/telegram-link",
         summary="Make a link by which a contact's Telegram chat becomes known",
         status_code=HTTPStatus.CREATED,
-        responses=responses(
-            HTTPStatus.UNAUTHORIZED,
-            HTTPStatus.FORBIDDEN,
-            HTTPStatus.NOT_FOUND,
-            TOO_LARGE,
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            HTTPStatus.BAD_GATEWAY,
-            HTTPStatus.SERVICE_UNAVAILABLE,
-        ),
+        responses=responses(TOO_LARGE, HTTPStatus.BAD_GATEWAY, *ONE),
     )
     async def make_telegram_link(
         who: Annotated[Principal, Depends(authenticated)],

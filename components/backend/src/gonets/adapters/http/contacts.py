@@ -10,7 +10,7 @@ from pydantic import Field, StrictInt, StrictStr
 
 from gonets.adapters.http.bodies import JsonRoute
 from gonets.adapters.http.camel import MAX_ID, Answer, Asked
-from gonets.adapters.http.problems import TOO_LARGE, responses
+from gonets.adapters.http.problems import ONE, OWN, TOO_LARGE, responses
 from gonets.core.contacts import model
 from gonets.core.contacts.model import LONGEST_NAME, Contact
 from gonets.core.contacts.use_cases import Given, ManageContacts
@@ -102,13 +102,6 @@ class ContactList(Answer):
     next_cursor: Annotated[str | None, Field(description="Give it as `cursor` for the next page; null on the last")]
 
 
-_WRONG = (
-    HTTPStatus.UNAUTHORIZED,
-    HTTPStatus.FORBIDDEN,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-)
-_ONE = (HTTPStatus.NOT_FOUND, *_WRONG)
 _CREATED = {"Location": {"description": "Where the contact is", "schema": {"type": "string"}}}
 
 ContactId = Annotated[int, Path(ge=1, le=MAX_ID)]
@@ -123,14 +116,14 @@ def router(manage: ManageContacts, authenticated: Callable[..., Awaitable[Princi
         "",
         status_code=HTTPStatus.CREATED,
         summary="Create a contact",
-        responses={201: {"headers": _CREATED}, **responses(TOO_LARGE, *_WRONG)},
+        responses={201: {"headers": _CREATED}, **responses(TOO_LARGE, *OWN)},
     )
     async def create_contact(who: Who, body: ContactBody, response: Response) -> ContactView:
         contact = await manage.create(who, body.to_given())
         response.headers["Location"] = f"/api/v1/contacts/{contact.id}"
         return ContactView.of(contact)
 
-    @contacts.get("", summary="List your contacts, latest first", responses=responses(*_WRONG))
+    @contacts.get("", summary="List your contacts, latest first", responses=responses(*OWN))
     async def list_contacts(
         who: Who,
         cursor: Annotated[str | None, Query(description="nextCursor of the page before")] = None,
@@ -141,16 +134,16 @@ def router(manage: ManageContacts, authenticated: Callable[..., Awaitable[Princi
             contacts=[ContactView.of(contact) for contact in page.contacts], next_cursor=page.next_cursor
         )
 
-    @contacts.get("/{contact_id}", summary="Look at one contact", responses=responses(*_ONE))
+    @contacts.get("/{contact_id}", summary="Look at one contact", responses=responses(*ONE))
     async def get_contact(who: Who, contact_id: ContactId) -> ContactView:
         return ContactView.of(await manage.get(who.user_id, contact_id))
 
-    @contacts.put("/{contact_id}", summary="Replace a contact", responses=responses(TOO_LARGE, *_ONE))
+    @contacts.put("/{contact_id}", summary="Replace a contact", responses=responses(TOO_LARGE, *ONE))
     async def replace_contact(who: Who, contact_id: ContactId, body: ContactBody) -> ContactView:
         """What is left out is taken away."""
         return ContactView.of(await manage.replace(who, contact_id, body.to_given()))
 
-    @contacts.patch("/{contact_id}", summary="Change a contact", responses=responses(TOO_LARGE, *_ONE))
+    @contacts.patch("/{contact_id}", summary="Change a contact", responses=responses(TOO_LARGE, *ONE))
     async def change_contact(who: Who, contact_id: ContactId, body: ContactChange) -> ContactView:
         """What is left out stays; null takes an address away (RFC 7396)."""
         return ContactView.of(await manage.change(who, contact_id, body.to_given()))
@@ -159,7 +152,7 @@ def router(manage: ManageContacts, authenticated: Callable[..., Awaitable[Princi
         "/{contact_id}",
         status_code=HTTPStatus.NO_CONTENT,
         summary="Delete a contact",
-        responses=responses(*_ONE),
+        responses=responses(*ONE),
     )
     async def delete_contact(who: Who, contact_id: ContactId) -> None:
         await manage.delete(who, contact_id)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query, params
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
 from gonets.adapters.http.bodies import JsonRoute
-from gonets.adapters.http.problems import TOO_LARGE, guarded, responses
+from gonets.adapters.http.problems import ASKED, TOO_LARGE, guarded, responses
 from gonets.contract import DeadLetterView, FailedTaskView, TaskId
 from gonets.core.shared.errors import Category
 from gonets.core.tasks.failed import HandleDeadLetters, HandleFailedTasks
@@ -87,9 +87,6 @@ class HandledView(BaseModel):
         return cls(count=handled.count, complete=handled.complete)
 
 
-_WRONG = (HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE)
-
-
 def router(
     tasks: HandleFailedTasks,
     letters: HandleDeadLetters,
@@ -106,7 +103,7 @@ def router(
 def _tasks(handle: HandleFailedTasks) -> APIRouter:
     tasks = APIRouter(prefix="/tasks", tags=["failed tasks"], route_class=JsonRoute)
 
-    @tasks.get("", summary="List failed tasks, latest first", responses=responses(*_WRONG))
+    @tasks.get("", summary="List failed tasks, latest first", responses=responses(*ASKED))
     async def list_failed_tasks(
         category: Category | None = None,
         reason: ReasonPart | None = None,
@@ -120,18 +117,18 @@ def _tasks(handle: HandleFailedTasks) -> APIRouter:
         page = await handle.page(chosen, cursor=cursor, limit=limit)
         return FailedTaskList(tasks=[FailedTaskView.of(task) for task in page.tasks], next_cursor=page.next_cursor)
 
-    @tasks.post("/replay", summary="Have failed tasks tried again", responses=responses(TOO_LARGE, *_WRONG))
+    @tasks.post("/replay", summary="Have failed tasks tried again", responses=responses(TOO_LARGE, *ASKED))
     async def replay_failed_tasks(which: WhichTasks) -> HandledView:
         """They are due at once, with all their attempts, and keep their history. A task that has a result is never
         touched; one whose failure is still being told is left. Named by its id, a dropped one is taken back."""
         return HandledView.of(await handle.replay(which.to_choice(), everything=which.all))
 
-    @tasks.post("/drop", summary="Give failed tasks up", responses=responses(TOO_LARGE, *_WRONG))
+    @tasks.post("/drop", summary="Give failed tasks up", responses=responses(TOO_LARGE, *ASKED))
     async def drop_failed_tasks(which: WhichTasks) -> HandledView:
         """They stay failed, so that a late copy is told so and not paid for, but are not listed here any more."""
         return HandledView.of(await handle.drop(which.to_choice(), everything=which.all))
 
-    @tasks.get("/{task_id:int}", summary="Look at one failed task", responses=responses(HTTPStatus.NOT_FOUND, *_WRONG))
+    @tasks.get("/{task_id:int}", summary="Look at one failed task", responses=responses(HTTPStatus.NOT_FOUND, *ASKED))
     async def get_failed_task(task_id: Annotated[int, Path(ge=1, le=MAX_TASK_ID)]) -> FailedTaskView:
         """With every try that failed, those before a replay included; dropped or not."""
         return FailedTaskView.of(await handle.one(task_id))
@@ -142,7 +139,7 @@ def _tasks(handle: HandleFailedTasks) -> APIRouter:
 def _messages(handle: HandleDeadLetters) -> APIRouter:
     messages = APIRouter(prefix="/messages", tags=["dead letters"], route_class=JsonRoute)
 
-    @messages.get("", summary="List dead letters, oldest first", responses=responses(*_WRONG))
+    @messages.get("", summary="List dead letters, oldest first", responses=responses(*ASKED))
     async def list_dead_letters(
         category: Category | None = None,
         reason: ReasonPart | None = None,
@@ -156,19 +153,17 @@ def _messages(handle: HandleDeadLetters) -> APIRouter:
         letters = [DeadLetterView.of(letter, whole=False) for letter in page.letters]
         return DeadLetterList(messages=letters, complete=page.complete)
 
-    @messages.post("/replay", summary="Send dead letters again", responses=responses(TOO_LARGE, *_WRONG))
+    @messages.post("/replay", summary="Send dead letters again", responses=responses(TOO_LARGE, *ASKED))
     async def replay_dead_letters(which: WhichMessages) -> HandledView:
         """To the queue they came from, body and properties as they were. What is still wrong comes back."""
         return HandledView.of(await handle.replay(which.to_choice(), everything=which.all))
 
-    @messages.post("/drop", summary="Throw dead letters away", responses=responses(TOO_LARGE, *_WRONG))
+    @messages.post("/drop", summary="Throw dead letters away", responses=responses(TOO_LARGE, *ASKED))
     async def drop_dead_letters(which: WhichMessages) -> HandledView:
         """They are gone."""
         return HandledView.of(await handle.drop(which.to_choice(), everything=which.all))
 
-    @messages.get(
-        "/{message_id}", summary="Look at one dead letter", responses=responses(HTTPStatus.NOT_FOUND, *_WRONG)
-    )
+    @messages.get("/{message_id}", summary="Look at one dead letter", responses=responses(HTTPStatus.NOT_FOUND, *ASKED))
     async def get_dead_letter(
         message_id: Annotated[str, Path(description="The `id` in the list")],
     ) -> DeadLetterView:

@@ -11,7 +11,7 @@ from pydantic import Field, StrictInt
 from gonets.adapters.http.bodies import JsonRoute
 from gonets.adapters.http.camel import MAX_ID, Answer, Asked
 from gonets.adapters.http.failed import Time
-from gonets.adapters.http.problems import TOO_LARGE, responses
+from gonets.adapters.http.problems import ONE, OWN, TOO_LARGE, responses
 from gonets.contract import NotificationMessage
 from gonets.core.channels.model import ChannelType, Refusal
 from gonets.core.identity.model import Principal
@@ -174,8 +174,6 @@ class ReleasedView(Answer):
 
 NotificationId = Annotated[int, Path(ge=1, le=MAX_ID)]
 _KEY = "For seven days the same key is the same notification; the same key with another body is refused"
-_WRONG = (HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE)
-_WHO = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
 def router(
@@ -192,7 +190,7 @@ def router(
         "",
         summary="Hand in a notification",
         status_code=HTTPStatus.ACCEPTED,
-        responses=responses(HTTPStatus.CONFLICT, TOO_LARGE, *_WHO, *_WRONG),
+        responses=responses(HTTPStatus.CONFLICT, TOO_LARGE, *OWN),
     )
     async def submit_notification(
         user: User,
@@ -208,7 +206,7 @@ def router(
         response.headers["Location"] = f"/api/v1/notifications/{taken.id}"
         return NotificationView.of(await read.one(user.user_id, taken.id))
 
-    @notifications.get("", summary="List notifications, newest first", responses=responses(*_WHO, *_WRONG))
+    @notifications.get("", summary="List notifications, newest first", responses=responses(*OWN))
     async def list_notifications(
         user: User,
         status: Status | None = None,
@@ -227,7 +225,7 @@ def router(
         "/send",
         summary="Release notifications that wait",
         status_code=HTTPStatus.ACCEPTED,
-        responses=responses(TOO_LARGE, *_WHO, *_WRONG),
+        responses=responses(TOO_LARGE, *OWN),
     )
     async def send_notifications(user: User, which: WhichNotifications) -> ReleasedView:
         """Those that were handed in with `"send": false`. What is not there, or does not wait, is skipped."""
@@ -238,7 +236,7 @@ def router(
     @notifications.get(
         "/{notification_id:int}",
         summary="Look at one notification",
-        responses=responses(HTTPStatus.NOT_FOUND, *_WHO, *_WRONG),
+        responses=responses(*ONE),
     )
     async def get_notification(user: User, notification_id: NotificationId) -> NotificationView:
         """With every attempt, and why it was made."""
@@ -247,7 +245,7 @@ def router(
     @notifications.post(
         "/{notification_id:int}/cancel",
         summary="Send nothing more",
-        responses=responses(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, *_WHO, *_WRONG),
+        responses=responses(HTTPStatus.CONFLICT, *ONE),
     )
     async def cancel_notification(user: User, notification_id: NotificationId) -> NotificationView:
         """What is under way ends as it ends."""
@@ -257,7 +255,7 @@ def router(
         "/{notification_id:int}/retry",
         summary="Try again what ended without success",
         status_code=HTTPStatus.ACCEPTED,
-        responses=responses(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, *_WHO, *_WRONG),
+        responses=responses(HTTPStatus.CONFLICT, *ONE),
     )
     async def retry_notification(user: User, notification_id: NotificationId) -> NotificationView:
         """From the start of its route. Of one that is `unknown` it may come twice."""

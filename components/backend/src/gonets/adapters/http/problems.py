@@ -32,6 +32,12 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = 1  # seconds
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 TOO_LARGE = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+ASKED = (HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE)
+"""What whoever asks for something may be told."""
+OWN = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, *ASKED)
+"""And where it is somebody's own."""
+ONE = (HTTPStatus.NOT_FOUND, *OWN)
+"""And where it is one of them."""
 
 _STATUS: Mapping[Category, HTTPStatus] = {
     Category.INVALID: HTTPStatus.UNPROCESSABLE_ENTITY,

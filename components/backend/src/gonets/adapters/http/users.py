@@ -11,7 +11,7 @@ from pydantic import Field, StrictBool
 from gonets.adapters.http.auth import Email, NewPassword
 from gonets.adapters.http.bodies import JsonRoute
 from gonets.adapters.http.camel import MAX_ID, Answer, Asked
-from gonets.adapters.http.problems import TOO_LARGE, responses
+from gonets.adapters.http.problems import ONE, OWN, TOO_LARGE, responses
 from gonets.adapters.http.security import Security
 from gonets.core.identity.administration import ManageUsers, ReadAudit
 from gonets.core.identity.model import AuditEntry, Principal, Role, User
@@ -102,14 +102,6 @@ class AuditList(Answer):
     next_cursor: Annotated[str | None, Field(description="Give it as `cursor` for the next page; null on the last")]
 
 
-_WRONG = (
-    HTTPStatus.UNAUTHORIZED,
-    HTTPStatus.FORBIDDEN,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-)
-_ONE = (HTTPStatus.NOT_FOUND, *_WRONG)
-
 UserId = Annotated[int, Path(ge=1, le=MAX_ID)]
 Cursor = Annotated[str | None, Query(description="nextCursor of the page before")]
 Limit = Annotated[int, Query(ge=1, le=500)]
@@ -131,25 +123,25 @@ def _users(manage: ManageUsers, security: Security) -> APIRouter:
         "",
         status_code=HTTPStatus.CREATED,
         summary="Make an account for somebody",
-        responses=responses(HTTPStatus.CONFLICT, TOO_LARGE, *_WRONG),
+        responses=responses(HTTPStatus.CONFLICT, TOO_LARGE, *OWN),
     )
     async def create_user(admin: Admin, body: NewUser) -> UserView:
         """Also where sign-up is closed."""
         return UserView.of(await manage.create(admin, body.email, body.password, body.role))
 
-    @users.get("", summary="List users, latest first", responses=responses(*_WRONG))
+    @users.get("", summary="List users, latest first", responses=responses(*OWN))
     async def list_users(_: Admin, cursor: Cursor = None, limit: Limit = 50) -> UserList:
         page = await manage.page(cursor=cursor, limit=limit)
         return UserList(users=[UserView.of(user) for user in page.users], next_cursor=page.next_cursor)
 
-    @users.get("/{user_id}", summary="Look at one user", responses=responses(*_ONE))
+    @users.get("/{user_id}", summary="Look at one user", responses=responses(*ONE))
     async def get_user(_: Admin, user_id: UserId) -> UserView:
         return UserView.of(await manage.get(user_id))
 
     @users.patch(
         "/{user_id}",
         summary="Change a user's role, disable or enable them",
-        responses=responses(HTTPStatus.CONFLICT, TOO_LARGE, *_ONE),
+        responses=responses(HTTPStatus.CONFLICT, TOO_LARGE, *ONE),
     )
     async def change_user(admin: Admin, user_id: UserId, body: UserChange) -> UserView:
         """Counts at once. 409 where nobody would remain admin."""
@@ -159,7 +151,7 @@ def _users(manage: ManageUsers, security: Security) -> APIRouter:
         "/{user_id}/password-reset",
         status_code=HTTPStatus.CREATED,
         summary="Issue a token by which a user sets a new password",
-        responses=responses(HTTPStatus.CONFLICT, *_ONE),
+        responses=responses(HTTPStatus.CONFLICT, *ONE),
     )
     async def issue_password_reset(admin: Admin, user_id: UserId) -> ResetView:
         """It works once, for a day, and takes the place of an earlier one."""
@@ -172,7 +164,7 @@ def _users(manage: ManageUsers, security: Security) -> APIRouter:
 def _audit(read: ReadAudit, security: Security) -> APIRouter:
     audit = APIRouter(prefix="/audit", tags=["audit"], route_class=JsonRoute)
 
-    @audit.get("", summary="Who changed what, latest first", responses=responses(*_WRONG))
+    @audit.get("", summary="Who changed what, latest first", responses=responses(*OWN))
     async def list_audit(
         _: Annotated[Principal, Depends(security.admin)],
         object: Annotated[str | None, Query(description="user, api key, contact, channel, …")] = None,  # noqa: A002

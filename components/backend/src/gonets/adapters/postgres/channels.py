@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -10,7 +11,7 @@ import asyncpg
 from gonets.adapters.postgres.cursors import from_cursor, to_cursor
 from gonets.adapters.postgres.jsonb import storable, to_jsonb
 from gonets.adapters.postgres.pool import Pool
-from gonets.core.channels.model import Channel, ChannelPage, ChannelType, NewChannel
+from gonets.core.channels.model import Channel, ChannelPage, ChannelType, NewChannel, Tested
 from gonets.core.channels.ports import Unreadable, Vault
 from gonets.core.shared.errors import Conflict, Unexplained
 from gonets.core.shared.json import JSON
@@ -24,16 +25,16 @@ WITH others AS (
     RETURNING id
 )
 INSERT INTO channel (id, owner_id, name, type, configuration, secrets, enabled, is_default, rate_per_second,
-                     created_at, updated_at)
+                     self_test_every, created_at, updated_at)
 OVERRIDING SYSTEM VALUE
-SELECT $1, $2, $3, $4, $5::jsonb, $8, $6, $7, $9, made_at, made_at
+SELECT $1, $2, $3, $4, $5::jsonb, $8, $6, $7, $9, $10, made_at, made_at
 FROM (SELECT count(*), clock_timestamp() AS made_at FROM others) AS moved_first
 RETURNING *
 """
 
 _REPLACE = """
 WITH seen AS (
-    SELECT id FROM channel WHERE id = $1 AND owner_id = $2 AND updated_at = $10 FOR UPDATE
+    SELECT id FROM channel WHERE id = $1 AND owner_id = $2 AND updated_at = $11 FOR UPDATE
 ), others AS (
     UPDATE channel c
     SET is_default = false, updated_at = greatest(clock_timestamp(), updated_at + interval '1 us')
@@ -43,10 +44,26 @@ WITH seen AS (
 )
 UPDATE channel c
 SET name = $3, type = $4, configuration = $5::jsonb, enabled = $6, is_default = $7, secrets = $8,
-    rate_per_second = $9, updated_at = greatest(clock_timestamp(), updated_at + interval '1 us')
+    rate_per_second = $9, self_test_every = $10, updated_at = greatest(clock_timestamp(), updated_at + interval '1 us')
 FROM seen, (SELECT count(*) FROM others) AS moved_first
 WHERE c.id = seen.id
 RETURNING c.*
+"""
+
+_TESTED = """
+UPDATE channel SET last_test = $2::jsonb || jsonb_build_object('at', clock_timestamp()) WHERE id = $1 RETURNING id
+"""
+
+_BEGIN_SELF_TESTS = """
+WITH due AS (
+    SELECT id FROM channel
+    WHERE self_test_every > 0 AND enabled
+        AND coalesce(self_tested_at + make_interval(secs => self_test_every) <= clock_timestamp(), true)
+    ORDER BY self_tested_at NULLS FIRST, id
+    LIMIT $1
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE channel c SET self_tested_at = clock_timestamp() FROM due WHERE c.id = due.id RETURNING c.owner_id, c.id
 """
 
 _STALE = """
@@ -123,6 +140,12 @@ class PostgresChannels:
             )
         )
 
+    async def tested(self, channel_id: int, *, ok: bool, step: str | None, reason: str | None) -> None:
+        await self._pool.fetch(_TESTED, channel_id, to_jsonb({"ok": ok, "step": step, "reason": reason}))
+
+    async def begin_self_tests(self, limit: int) -> Sequence[tuple[int, int]]:
+        return [(row["owner_id"], row["id"]) for row in await self._pool.fetch(_BEGIN_SELF_TESTS, limit)]
+
     async def reseal(self, *, chunk: int = 100) -> Resealed:
         """Encrypts with the newest key what is under an older one. What is written meanwhile is under it already."""
         count, unreadable, last = 0, [], 0
@@ -171,6 +194,7 @@ class PostgresChannels:
             channel.is_default,
             sealed,
             channel.rate_per_second,
+            channel.self_test_every,
         )
 
     def _from_row(self, row: Any) -> Channel:
@@ -186,9 +210,18 @@ class PostgresChannels:
             enabled=row["enabled"],
             is_default=row["is_default"],
             rate_per_second=row["rate_per_second"],
+            self_test_every=row["self_test_every"],
+            last_test=_to_tested(row["last_test"]),
             created_at=row["created_at"],
             updated_at=row["updated_at"],
         )
+
+
+def _to_tested(text: str | None) -> Tested | None:
+    if text is None:
+        return None
+    found = json.loads(text)
+    return Tested(at=datetime.fromisoformat(found["at"]), ok=found["ok"], step=found["step"], reason=found["reason"])
 
 
 def _context(channel_id: int) -> str:

@@ -243,11 +243,15 @@ channel = Table(
     Column("enabled", Boolean, nullable=False),
     Column("is_default", Boolean, nullable=False),
     Column("rate_per_second", Float(53), comment="Messages, over all workers; NULL: as the setting of its type says"),
+    Column("self_test_every", Integer, comment="Seconds; NULL: it does not test itself"),
+    Column("self_tested_at", DateTime(timezone=True), comment="When the last self-test began"),
+    Column("last_test", JSONB, comment="What came of the last test: at, ok, step, reason"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
 )
 
 Index("ix_channel_owner", channel.c.owner_id, channel.c.created_at, channel.c.id)
+Index("ix_channel_self_test", channel.c.self_tested_at, postgresql_where=text("self_test_every > 0"))
 Index("uq_channel_default", channel.c.owner_id, unique=True, postgresql_where=text("is_default"))
 
 notification = Table(

@@ -121,6 +121,10 @@ class Configured(Generic[M]):
         checked: dict[str, JSON] = self.read(configuration).model_dump(mode="json", by_alias=True, exclude_none=True)
         return checked
 
+    def destination(self, configuration: Mapping[str, JSON]) -> str | None:  # noqa: ARG002
+        """None of its own: it goes to the recipient. Kinds that have one say so themselves."""
+        return None
+
     def read(self, configuration: Mapping[str, JSON]) -> M:
         """Raises InvalidFields."""
         given = {name: value for name, value in configuration.items() if value is not None}

@@ -1,6 +1,6 @@
 """E-mail through a mail server that the channel's owner names."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
@@ -9,7 +9,6 @@ from gonets.adapters.providers.configuration import Configuration, Configured, N
 from gonets.adapters.providers.letters import letter, mailbox
 from gonets.adapters.providers.smtp import Account, Mailer, Security
 from gonets.core.channels.model import Address, Channel, ChannelType, Message, Refusal, Refused, Send, SendOutcome, Step
-from gonets.core.shared.json import JSON
 
 IMPLICIT_TLS = 465
 """RFC 8314: TLS from the first byte. On every other port it begins with STARTTLS."""
@@ -96,9 +95,6 @@ class Email(Configured[SmtpConfiguration]):
         self._mailer = mailer
         self._implicit_tls = implicit_tls
         self.longest_send = mailer.timeout + 5
-
-    def destination(self, configuration: Mapping[str, JSON]) -> str | None:  # noqa: ARG002
-        return None
 
     def problem(self, message_text: str) -> str | None:  # noqa: ARG002
         return None

@@ -5,7 +5,7 @@ import logging
 import random
 import re
 import ssl
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -35,7 +35,6 @@ from gonets.core.channels.model import (
 )
 from gonets.core.channels.ports import ReceiptSink
 from gonets.core.channels.sms_text import Alphabet, Segmented, encoded, segmented
-from gonets.core.shared.json import JSON
 
 log = logging.getLogger(__name__)
 
@@ -247,9 +246,6 @@ class Smpp(Configured[SmppConfiguration]):
         lines = list(self._lines.values())
         self._lines.clear()
         await asyncio.gather(*(line.close() for line in lines), *self._farewells)
-
-    def destination(self, configuration: Mapping[str, JSON]) -> str | None:  # noqa: ARG002
-        return None
 
     def problem(self, message_text: str) -> str | None:
         return too_long(message_text)

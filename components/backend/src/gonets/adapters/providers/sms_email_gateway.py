@@ -1,6 +1,6 @@
 """SMS by mail: many operators turn a mail to <number>@<their domain> into an SMS."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Annotated
 
@@ -22,7 +22,6 @@ from gonets.core.channels.model import (
     Step,
 )
 from gonets.core.channels.sms_text import MOST_PARTS, Alphabet, segmented
-from gonets.core.shared.json import JSON
 
 _PHONE = "{phone}"
 _SAMPLE = "79161234567"
@@ -93,9 +92,6 @@ class SmsEmailGateway(Configured[GatewayConfiguration]):
         self._mailer = mailer
         self._implicit_tls = implicit_tls
         self.longest_send = mailer.timeout + 5
-
-    def destination(self, configuration: Mapping[str, JSON]) -> str | None:  # noqa: ARG002
-        return None
 
     def problem(self, message_text: str) -> str | None:
         return too_long(message_text)

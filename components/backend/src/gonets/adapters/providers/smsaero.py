@@ -116,9 +116,6 @@ class SmsAero(HttpKind[SmsAeroConfiguration]):
         super().__init__(SmsAeroConfiguration, transport)
         self._url = url.rstrip("/")
 
-    def destination(self, configuration: Mapping[str, JSON]) -> str | None:  # noqa: ARG002
-        return None
-
     def problem(self, message_text: str) -> str | None:
         length = len(message_text)
         if length < SHORTEST_TEXT or not message_text.strip():

@@ -33,7 +33,6 @@ from gonets.core.channels.model import (
     Unknown,
 )
 from gonets.core.channels.sms_text import segmented
-from gonets.core.shared.json import JSON
 
 LONGEST_TEXT = 1600
 _TIMEOUT = 20.0
@@ -179,9 +178,6 @@ class Twilio(HttpKind[TwilioConfiguration]):
     def __init__(self, transport: HttpTransport, url: str = "https://api.twilio.com") -> None:
         super().__init__(TwilioConfiguration, transport)
         self._url = url.rstrip("/")
-
-    def destination(self, configuration: Mapping[str, JSON]) -> str | None:  # noqa: ARG002
-        return None
 
     def problem(self, message_text: str) -> str | None:
         if not message_text.strip():

@@ -77,5 +77,22 @@ class NotificationMetrics:
         self._ends[(found.status.value,)].inc()
 
 
+class SelfTestMetrics:
+    """Channels that test themselves. Implements Count."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._tests = Counter(
+            "gonets_channel_self_tests_total",
+            "Tests that channels made of themselves",
+            ["channel", "type", "outcome"],
+            registry=registry,
+        )
+
+    def __call__(self, channel_id: int, channel_type: str, *, ok: bool) -> None:
+        # Both are there from the first test on: of a series that begins at 1 Prometheus sees no increase.
+        for outcome, count in (("ok", int(ok)), ("failed", int(not ok))):
+            self._tests.labels(str(channel_id), channel_type, outcome).inc(count)
+
+
 def _labels(channel: ChannelKey) -> tuple[str, str]:
     return str(channel.id) if channel.id else "operator", channel.type.value

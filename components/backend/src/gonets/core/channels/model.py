@@ -62,6 +62,16 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tested:
+    """What came of the last test of a channel. `step` is where it failed."""
+
+    at: datetime
+    ok: bool
+    step: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
     """A channel as its owner configured it. `configuration` is checked, complete with defaults, its secrets readable:
     it must not be logged or shown. `rate_per_second`: messages, over all workers; None: as its type's setting says.
@@ -75,6 +85,9 @@ class Channel:
     enabled: bool = True
     is_default: bool = False
     rate_per_second: float | None = None
+    self_test_every: int | None = None
+    """Seconds; None: it does not test itself."""
+    last_test: Tested | None = None
     created_at: datetime
     updated_at: datetime
 
@@ -89,6 +102,7 @@ class NewChannel:
     enabled: bool = True
     is_default: bool = False
     rate_per_second: float | None = None
+    self_test_every: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,12 +114,19 @@ class ChannelStore(Protocol):
     async def count(self, owner_id: int) -> int: ...
 
     async def replace(self, old: Channel, new: Channel) -> Channel | None:
-        """Writes `new` (name, configuration, enabled, is_default, rate_per_second) if the channel is still what
-        was read as `old`; None if not, and then nothing is changed. Moves the default as `add` does. `updated_at` MUST
-        grow."""
+        """Writes `new` (name, configuration, enabled, is_default, rate_per_second, self_test_every) if the channel is
+        still what was read as `old`; None if not, and then nothing is changed. Moves the default as `add` does.
+        `updated_at` MUST grow."""
 
     async def delete(self, owner_id: int, channel_id: int) -> bool:
         """Whether it was there."""
+
+    async def tested(self, channel_id: int, *, ok: bool, step: str | None, reason: str | None) -> None:
+        """Keeps it as the last test, at the store's time. MUST NOT change `updated_at`: nobody changed the channel."""
+
+    async def begin_self_tests(self, limit: int) -> Sequence[tuple[int, int]]:
+        """Owner and id of enabled channels whose self-test is due, the longest waiting first. It MUST NOT be due to
+        anybody else from then on, until its time comes again: a test that a crash ends is made up for at that time."""
 
 
 class Vault(Protocol):

@@ -46,7 +46,7 @@ _TEST_TEXT = "Тестовое сообщение / Test message. Gonets can rea
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """What is to be different; None stays. `configuration` is laid over the present one, key by key (see `masks`);
-    `rate_per_second` 0: none of its own any more."""
+    `rate_per_second` and `self_test_every` 0: none any more."""
 
     name: str | None = None
     type: ChannelType | None = None
@@ -54,11 +54,12 @@ class Change:
     enabled: bool | None = None
     is_default: bool | None = None
     rate_per_second: float | None = None
+    self_test_every: int | None = None
 
     @property
     def named(self) -> list[JSON]:
         """What it speaks of, keys of the configuration included; no values."""
-        single = ("name", "enabled", "is_default", "rate_per_second")
+        single = ("name", "enabled", "is_default", "rate_per_second", "self_test_every")
         present: list[JSON] = [name for name in single if getattr(self, name) is not None]
         return present + [f"configuration.{key}" for key in sorted(self.configuration or {})]
 
@@ -147,6 +148,7 @@ class ManageChannels:
             enabled=old.enabled if change.enabled is None else change.enabled,
             is_default=old.is_default if change.is_default is None else change.is_default,
             rate_per_second=old.rate_per_second if change.rate_per_second is None else change.rate_per_second or None,
+            self_test_every=old.self_test_every if change.self_test_every is None else change.self_test_every or None,
         )
 
     async def delete(self, actor: Actor, channel_id: int) -> None:
@@ -205,11 +207,15 @@ class TryChannel:
     phone: Phone
     test_phone: str | None = None
 
-    async def __call__(self, actor: Actor, channel_id: int, request: Trial) -> TrialReport:
-        """Raises NotFound; Invalid where `to` makes no sense. What the provider refuses is in the report."""
+    async def __call__(self, actor: Actor, channel_id: int, request: Trial, *, by_itself: bool = False) -> TrialReport:
+        """Raises NotFound; Invalid where `to` makes no sense. What the provider refuses is in the report. `by_itself`:
+        nobody asked for it, so the audit says nothing of it."""
         channel = await self.channels.one(actor.user_id, channel_id)
         kind = self.channels.kind(channel.type)
         report = await self._report(actor, channel, kind, request)
+        await self.channels.store.tested(channel_id, ok=report.success, step=report.step, reason=report.reason)
+        if by_itself:
+            return report
         facts: Mapping[str, JSON] = {"success": report.success, "step": report.step, "reason": report.reason}
         await self.channels.record(actor, "tested", channel, **facts)
         return report

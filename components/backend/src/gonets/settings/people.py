@@ -1,0 +1,67 @@
+"""Who uses the service, whom they write to, and what is kept secret for them."""
+
+import base64
+import re
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from gonets.settings.group import Group, Seconds
+
+SHORTEST_KEY = 32  # characters: RFC 7518, 3.2
+DEVELOPMENT_KEY = "for development only: anyone who reads the source can sign with it"
+
+
+class Identity(Group, env_prefix="IDENTITY_"):
+    """Who uses the service. Lifetimes in seconds."""
+
+    signing_key: SecretStr = SecretStr(DEVELOPMENT_KEY)
+    access_token_lifetime: Seconds = 900
+    refresh_token_lifetime: Seconds = 2_592_000
+    sign_up_open: bool = True
+
+
+class Contacts(Group, env_prefix="CONTACTS_"):
+    """People who are written to."""
+
+    phone_region: Annotated[str, Field(pattern="^[A-Z]{2}$")] = "RU"
+
+
+# 32 bytes that everybody knows.
+DEVELOPMENT_SECRETS_KEY = "development:Z29uZXRzIGRldmVsb3BtZW50IGtleSwgbm90IHNhZmU="
+
+
+def secrets_key(text: str) -> tuple[str, bytes]:
+    key_id, _, encoded = text.strip().partition(":")
+    try:
+        key = base64.b64decode(encoded, altchars=b"-_", validate=True)
+    except ValueError:
+        key = b""
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", key_id) or len(key) != 32:
+        raise ValueError("must be name:key, with commas between several; `gonets secrets new` makes one")
+    return key_id, key
+
+
+def _secrets_keys(value: SecretStr) -> SecretStr:
+    found = [secrets_key(text) for text in value.get_secret_value().split(",")]
+    if len(dict(found)) < len(found):
+        raise ValueError("must not name two keys alike")
+    return value
+
+
+class Secrets(Group, env_prefix="SECRETS_"):
+    """The keys under which the secrets of channels are encrypted at rest."""
+
+    keys: Annotated[SecretStr, AfterValidator(_secrets_keys)] = SecretStr(DEVELOPMENT_SECRETS_KEY)
+
+    @property
+    def by_name(self) -> Mapping[str, bytes]:
+        """The newest first."""
+        return dict(secrets_key(text) for text in self.keys.get_secret_value().split(","))
+
+    @property
+    def secrets(self) -> list[str]:
+        """Each key by itself, too."""
+        whole = super().secrets
+        return whole + [text.strip().partition(":")[2] for one in whole for text in one.split(",")]
