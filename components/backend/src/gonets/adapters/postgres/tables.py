@@ -289,9 +289,18 @@ notification = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
     Column("sent_at", DateTime(timezone=True), comment="When a provider first took it"),
     Column("finished_at", DateTime(timezone=True)),
+    Column("campaign_id", BigInteger, comment="NULL: it was asked for by itself"),
+    Column("zone", Text, comment="The recipient's, where the campaign has a window"),
     postgresql_with={"fillfactor": 70},
 )
 
+Index(
+    "uq_notification_campaign",
+    notification.c.campaign_id,
+    notification.c.contact_id,
+    unique=True,
+    postgresql_where=text("campaign_id IS NOT NULL"),
+)
 Index("ix_notification_owner", notification.c.owner_id, notification.c.created_at, notification.c.id)
 Index("ix_notification_wake", notification.c.wake_at, postgresql_where=text("wake_at IS NOT NULL"))
 
@@ -379,4 +388,81 @@ chat_link = Table(
     Column("channel_id", BigInteger, nullable=False, comment="Whose bot; 0: the operator's"),
     Column("expires_at", DateTime(timezone=True), nullable=False),
     UniqueConstraint("code", name="uq_chat_link_code"),
+)
+
+campaign = Table(
+    "campaign",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("owner_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("text", Text, nullable=False, comment="With its variables, where it has some"),
+    Column("subject", Text),
+    Column("template_id", BigInteger),
+    Column("template_version", Integer),
+    Column("variables", Boolean, nullable=False, comment="Rendered for each recipient"),
+    Column("audience", JSONB, nullable=False),
+    Column("route", ARRAY(BigInteger), nullable=False, server_default="{}"),
+    Column("fallback_after", Interval),
+    Column("start_at", DateTime(timezone=True)),
+    Column("end_at", DateTime(timezone=True), comment="Nothing leaves from then on"),
+    Column("send_window", JSONB, comment="Local time of each recipient"),
+    Column("rate", Float(53), comment="Messages a second"),
+    Column("status", Text, nullable=False),
+    Column("reason", Text),
+    Column("key", Text, comment="The sender's mark, under which it is made once"),
+    Column("total", BigInteger, nullable=False, server_default="0", comment="Notifications made so far"),
+    Column("zones", ARRAY(Text), comment="Of a window: those still to be fanned out, the first one now"),
+    Column("fanned_to", BigInteger, nullable=False, server_default="0", comment="The last contact's id"),
+    Column("fanned_out_at", DateTime(timezone=True)),
+    Column("life", BigInteger, comment="The worker_life that fans it out or closes it"),
+    Column("stamp", BigInteger, comment="Whose change was the last"),
+    Column("wake_at", DateTime(timezone=True), comment="When the scheduler looks at it; NULL: never"),
+    Column("version", BigInteger, nullable=False, server_default="0"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("started_at", DateTime(timezone=True)),
+    Column("finished_at", DateTime(timezone=True)),
+    UniqueConstraint("owner_id", "key", name="uq_campaign_key"),
+)
+
+Index("ix_campaign_owner", campaign.c.owner_id, campaign.c.id)
+Index("ix_campaign_wake", campaign.c.wake_at, postgresql_where=text("wake_at IS NOT NULL"))
+
+campaign_chunk = Table(
+    "campaign_chunk",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("campaign_id", BigInteger, ForeignKey("campaign.id", ondelete="CASCADE"), nullable=False),
+    Column("first_id", BigInteger, nullable=False),
+    Column("last_id", BigInteger, nullable=False),
+    Column("mark", BigInteger, nullable=False, comment="The last notification whose sending was begun"),
+    Column("zone", Text, comment="The recipients' time zone, where the campaign has a window"),
+    Column("closes_at", DateTime(timezone=True), comment="When the window closes"),
+    Column("life", BigInteger, comment="The worker_life that sends it"),
+    Column("stamp", BigInteger),
+    Column(
+        "wake_at",
+        DateTime(timezone=True),
+        comment="When it is to be sent, or woken again; NULL: it is in hand, or done",
+    ),
+    Column("wakes", SmallInteger, nullable=False, server_default="0"),
+    Column("done_at", DateTime(timezone=True)),
+    postgresql_with={"fillfactor": 50},
+)
+
+Index("ix_campaign_chunk_campaign", campaign_chunk.c.campaign_id, campaign_chunk.c.id)
+Index("ix_campaign_chunk_wake", campaign_chunk.c.wake_at, postgresql_where=text("wake_at IS NOT NULL"))
+Index("ix_campaign_chunk_in_hand", campaign_chunk.c.life, postgresql_where=text("life IS NOT NULL"))
+
+campaign_count = Table(
+    "campaign_count",
+    metadata,
+    Column(
+        "campaign_id", BigInteger, ForeignKey("campaign.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    ),
+    Column("status", Text, primary_key=True),
+    Column("n", BigInteger, nullable=False),
+    comment="How many notifications of a campaign have each status; kept by triggers of notification",
+    postgresql_with={"fillfactor": 50},
 )
