@@ -229,14 +229,101 @@ contact = Table(
     Column("id", BigInteger, Identity(), primary_key=True),
     Column("owner_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
     Column("name", Text, nullable=False),
-    Column("phone", Text, comment="E.164"),
-    Column("email", Text),
+    Column("phone", Text(collation="C"), comment="E.164"),
+    Column("email", Text(collation="C")),
     Column("telegram_chat_id", Text, comment="A number, or @channelname"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("tags", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("timezone", Text, comment="IANA"),
+    Column("operator_code", Text, comment="Of a Russian number: the three digits after +7"),
+    Column("operator", Text, comment="Its name, as Dadata says it"),
+    Column("attributes", JSONB, nullable=False, server_default="{}", comment="For templates"),
+    Column("consent", Boolean, comment="NULL: nobody said"),
+    Column("consent_at", DateTime(timezone=True)),
+    Column("quality_code", SmallInteger, comment="Dadata's qc of the phone"),
+)
+
+Index("ix_contact_owner", contact.c.owner_id, contact.c.id)
+Index(
+    "uq_contact_phone",
+    contact.c.owner_id,
+    contact.c.phone,
+    unique=True,
+    postgresql_where=text("phone IS NOT NULL"),
+)
+Index(
+    "uq_contact_email",
+    contact.c.owner_id,
+    text("lower(email)"),
+    unique=True,
+    postgresql_where=text("email IS NOT NULL"),
+)
+Index(
+    "ix_contact_name",
+    contact.c.owner_id,
+    text('lower(name) COLLATE "C"'),
+    contact.c.id,
+    postgresql_where=text("name <> ''"),
+)
+Index(
+    "ix_contact_operator_code",
+    contact.c.owner_id,
+    contact.c.operator_code,
+    contact.c.id,
+    postgresql_where=text("operator_code IS NOT NULL"),
+)
+Index(
+    "ix_contact_timezone",
+    contact.c.owner_id,
+    contact.c.timezone,
+    contact.c.id,
+    postgresql_where=text("timezone IS NOT NULL"),
+)
+
+contact_tag = Table(
+    "contact_tag",
+    metadata,
+    Column("owner_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("tag", Text, primary_key=True),
+    Column("contact_id", BigInteger, primary_key=True, autoincrement=False),
+    comment="contact.tags, in the order of lists; kept by triggers",
+)
+
+audience = Table(
+    "audience",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("owner_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("filter", JSONB, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
 )
 
-Index("ix_contact_owner", contact.c.owner_id, contact.c.created_at, contact.c.id)
+Index("uq_audience_name", audience.c.owner_id, audience.c.name, unique=True)
+
+contact_question = Table(
+    "contact_question",
+    metadata,
+    Column(
+        "contact_id", BigInteger, ForeignKey("contact.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    ),
+    Column("task_id", BigInteger, nullable=False, comment="Under which its phone is looked up"),
+    Column("phone", Text, nullable=False),
+    Column("asked_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column(
+        "due_at",
+        DateTime(timezone=True),
+        server_default=func.clock_timestamp(),
+        comment="When to look for the answer; NULL: it is over",
+    ),
+    Column("looks", Integer, nullable=False, server_default="0"),
+    Column("failure", Text, comment="Why there is no answer, for a person"),
+    comment="What a provider is asked about a contact's phone",
+)
+
+Index("ix_contact_question_due", contact_question.c.due_at, postgresql_where=text("due_at IS NOT NULL"))
 
 channel = Table(
     "channel",
@@ -343,6 +430,13 @@ Index(
     postgresql_where=text("provider_id IS NOT NULL"),
 )
 
+Index(
+    "ix_attempt_operator",
+    attempt.c.to,
+    attempt.c.channel_type,
+    postgresql_where=text("channel_id = 0"),
+)
+
 notification_key = Table(
     "notification_key",
     metadata,
@@ -390,6 +484,46 @@ chat_link = Table(
     UniqueConstraint("code", name="uq_chat_link_code"),
 )
 
+template = Table(
+    "template",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("owner_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("version", Integer, nullable=False, comment="The latest"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    UniqueConstraint("owner_id", "name", name="uq_template_name"),
+)
+
+Index("ix_template_owner", template.c.owner_id, template.c.created_at, template.c.id)
+
+template_version = Table(
+    "template_version",
+    metadata,
+    Column(
+        "template_id", BigInteger, ForeignKey("template.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    ),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("subject", Text),
+    Column("body", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+)
+
+suppression = Table(
+    "suppression",
+    metadata,
+    Column("owner_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("kind", Text, primary_key=True, comment="phone, email or telegramChatId"),
+    Column("address", Text, primary_key=True, comment="In lower case"),
+    Column("id", BigInteger, Identity(), nullable=False),
+    Column("reason", Text),
+    Column("source", Text, nullable=False, comment="manual, import, stop-reply or provider"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+)
+
+Index("ix_suppression_owner", suppression.c.owner_id, suppression.c.id, unique=True)
+
 campaign = Table(
     "campaign",
     metadata,
@@ -415,6 +549,9 @@ campaign = Table(
     Column("zones", ARRAY(Text), comment="Of a window: those still to be fanned out, the first one now"),
     Column("fanned_to", BigInteger, nullable=False, server_default="0", comment="The last contact's id"),
     Column("fanned_out_at", DateTime(timezone=True)),
+    Column(
+        "closed_at", DateTime(timezone=True), comment="It ended early, and so did its messages that were not begun"
+    ),
     Column("life", BigInteger, comment="The worker_life that fans it out or closes it"),
     Column("stamp", BigInteger, comment="Whose change was the last"),
     Column("wake_at", DateTime(timezone=True), comment="When the scheduler looks at it; NULL: never"),
@@ -428,6 +565,8 @@ campaign = Table(
 
 Index("ix_campaign_owner", campaign.c.owner_id, campaign.c.id)
 Index("ix_campaign_wake", campaign.c.wake_at, postgresql_where=text("wake_at IS NOT NULL"))
+Index("ix_campaign_running", campaign.c.id, postgresql_where=text("status = 'running'"))
+Index("ix_campaign_end", campaign.c.end_at, postgresql_where=text("status IN ('running', 'paused')"))
 
 campaign_chunk = Table(
     "campaign_chunk",
@@ -438,15 +577,16 @@ campaign_chunk = Table(
     Column("last_id", BigInteger, nullable=False),
     Column("mark", BigInteger, nullable=False, comment="The last notification whose sending was begun"),
     Column("zone", Text, comment="The recipients' time zone, where the campaign has a window"),
+    Column(
+        "due_at",
+        DateTime(timezone=True),
+        nullable=False,
+        comment="Not to be sent before: the window opens, or its turn comes",
+    ),
     Column("closes_at", DateTime(timezone=True), comment="When the window closes"),
     Column("life", BigInteger, comment="The worker_life that sends it"),
     Column("stamp", BigInteger),
-    Column(
-        "wake_at",
-        DateTime(timezone=True),
-        comment="When it is to be sent, or woken again; NULL: it is in hand, or done",
-    ),
-    Column("wakes", SmallInteger, nullable=False, server_default="0"),
+    Column("wake_at", DateTime(timezone=True), comment="When the scheduler wakes it; NULL: it is in hand, or done"),
     Column("done_at", DateTime(timezone=True)),
     postgresql_with={"fillfactor": 50},
 )
@@ -458,9 +598,7 @@ Index("ix_campaign_chunk_in_hand", campaign_chunk.c.life, postgresql_where=text(
 campaign_count = Table(
     "campaign_count",
     metadata,
-    Column(
-        "campaign_id", BigInteger, ForeignKey("campaign.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
-    ),
+    Column("campaign_id", BigInteger, primary_key=True, autoincrement=False),
     Column("status", Text, primary_key=True),
     Column("n", BigInteger, nullable=False),
     comment="How many notifications of a campaign have each status; kept by triggers of notification",

@@ -56,6 +56,7 @@ def upgrade() -> None:
         sa.Column("zones", ARRAY(sa.Text), comment="Of a window: those still to be fanned out, the first one now"),
         sa.Column("fanned_to", sa.BigInteger, nullable=False, server_default="0", comment="The last contact's id"),
         sa.Column("fanned_out_at", time),
+        sa.Column("closed_at", time, comment="It ended early, and so did its messages that were not begun"),
         sa.Column("life", sa.BigInteger, comment="The worker_life that fans it out or closes it"),
         sa.Column("stamp", sa.BigInteger, comment="Whose change was the last"),
         sa.Column("wake_at", time, comment="When the scheduler looks at it; NULL: never"),
@@ -68,6 +69,10 @@ def upgrade() -> None:
     )
     op.create_index("ix_campaign_owner", "campaign", ["owner_id", "id"])
     op.create_index("ix_campaign_wake", "campaign", ["wake_at"], postgresql_where=sa.text("wake_at IS NOT NULL"))
+    op.create_index("ix_campaign_running", "campaign", ["id"], postgresql_where=sa.text("status = 'running'"))
+    op.create_index(
+        "ix_campaign_end", "campaign", ["end_at"], postgresql_where=sa.text("status IN ('running', 'paused')")
+    )
     op.create_table(
         "campaign_chunk",
         sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
@@ -76,11 +81,11 @@ def upgrade() -> None:
         sa.Column("last_id", sa.BigInteger, nullable=False),
         sa.Column("mark", sa.BigInteger, nullable=False, comment="The last notification whose sending was begun"),
         sa.Column("zone", sa.Text, comment="The recipients' time zone, where the campaign has a window"),
+        sa.Column("due_at", time, nullable=False, comment="Not to be sent before: the window opens, or its turn comes"),
         sa.Column("closes_at", time, comment="When the window closes"),
         sa.Column("life", sa.BigInteger, comment="The worker_life that sends it"),
         sa.Column("stamp", sa.BigInteger),
-        sa.Column("wake_at", time, comment="When it is to be sent, or woken again; NULL: it is in hand, or done"),
-        sa.Column("wakes", sa.SmallInteger, nullable=False, server_default="0"),
+        sa.Column("wake_at", time, comment="When the scheduler wakes it; NULL: it is in hand, or done"),
         sa.Column("done_at", time),
         postgresql_with={"fillfactor": 50},
     )
@@ -93,13 +98,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "campaign_count",
-        sa.Column(
-            "campaign_id",
-            sa.BigInteger,
-            sa.ForeignKey("campaign.id", ondelete="CASCADE"),
-            primary_key=True,
-            autoincrement=False,
-        ),
+        # No foreign key: receipts come for messages of campaigns that are gone.
+        sa.Column("campaign_id", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("status", sa.Text, primary_key=True),
         sa.Column("n", sa.BigInteger, nullable=False),
         comment="How many notifications of a campaign have each status; kept by triggers of notification",
