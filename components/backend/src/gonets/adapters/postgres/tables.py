@@ -463,6 +463,18 @@ stray_receipt = Table(
 
 Index("ix_stray_receipt", stray_receipt.c.channel_id, stray_receipt.c.provider_id)
 
+early_receipt = Table(
+    "early_receipt",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("reference", Text, nullable=False),
+    Column("receipt", JSONB, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    comment="Receipts that came before the commit that knows their attempt",
+)
+
+Index("ix_early_receipt", early_receipt.c.reference)
+
 channel_pause = Table(
     "channel_pause",
     metadata,
@@ -576,6 +588,7 @@ campaign_chunk = Table(
     Column("first_id", BigInteger, nullable=False),
     Column("last_id", BigInteger, nullable=False),
     Column("mark", BigInteger, nullable=False, comment="The last notification whose sending was begun"),
+    Column("marked_at", DateTime(timezone=True)),
     Column("zone", Text, comment="The recipients' time zone, where the campaign has a window"),
     Column(
         "due_at",

@@ -4,12 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from gonets.core.campaigns.windows import SendWindow
 from gonets.core.channels.model import Recipient
 from gonets.core.contacts.audience import Audience
+from gonets.core.notifications.model import Notification
 from gonets.core.notifications.model import Status as MessageStatus
 from gonets.core.shared.errors import Conflict
+from gonets.core.templates.rendering import Value
 
 
 class Status(StrEnum):
@@ -109,8 +112,8 @@ class Chunk:
     """A range of a campaign's notifications that share their time: ids from `first_id` to `last_id`, where ids of
     others may lie between. A worker holds it by its `life`.
 
-    `mark`: the last id whose sending was begun; what lies beyond it was certainly not sent. `zone`: the IANA time zone
-    of its recipients, None where the campaign has no window; it may be sent until `closes_at`.
+    `mark`: the last id whose sending was begun, at `marked_at`; what lies beyond it was certainly not sent. `zone`: the
+    IANA time zone of its recipients, None where the campaign has no window; it may be sent until `closes_at`.
     """
 
     id: int
@@ -118,6 +121,7 @@ class Chunk:
     first_id: int
     last_id: int
     mark: int
+    marked_at: datetime | None
     zone: str | None
     closes_at: datetime | None
     life: int
@@ -126,10 +130,29 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A message of a chunk that is to be sent: what dispatch needs of it. `variables`: what its contact offers a
-    template; empty where the text has none."""
+    """A message of a chunk that has no outcome: what dispatch needs of it. `values`: what its contact offers a
+    template; empty where the text has no variables."""
 
     id: int
-    contact_id: int
+    contact_id: int | None
     recipient: Recipient
-    variables: Mapping[str, str] = field(default_factory=dict)
+    created_at: datetime
+    values: Mapping[str, Value] = field(default_factory=dict)
+
+
+class Outcome(NamedTuple):
+    """What became of one message at its first try: the same as of `like`, but for what is its own.
+
+    `like` has one attempt, or none where nothing was sent; its times are those of that attempt, and what is due later
+    is due as much later for each. `text`, `subject`: as they were rendered, None where they are the campaign's.
+    """
+
+    id: int
+    like: Notification
+    to: str | None = None
+    reference: str = ""
+    provider_id: str | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    text: str | None = None
+    subject: str | None = None

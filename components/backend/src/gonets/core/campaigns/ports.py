@@ -1,12 +1,11 @@
 """What campaigns need from the outside. One contract suite runs on each implementation. All raise Unavailable."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from gonets.core.campaigns.model import Campaign, Chunk, Counts, Status, Waiting
-from gonets.core.notifications.model import Notification
+from gonets.core.campaigns.model import Campaign, Chunk, Counts, Outcome, Status, Waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,23 +64,36 @@ class Chunks(Protocol):
         """MUST hand it to one caller at a time, and only while its campaign is running and its time has come. The claim
         hangs on this worker's life; a call repeated with its stamp MUST get the same claim."""
 
-    async def abandoned(self, chunk: Chunk, at: datetime) -> int:
-        """For messages up to the mark that have no outcome, left by a worker that died: each gets an attempt whose
-        outcome is unknown, and is due by itself. How many."""
+    async def begun(self, chunk: Chunk, limit: int) -> Sequence[Waiting]:
+        """Messages up to the mark that have no outcome, in the order of id. Whoever began them is gone."""
 
-    async def waiting(self, chunk: Chunk, limit: int) -> Sequence[Waiting]:
-        """The next messages beyond the mark, in the order of id."""
+    async def waiting(self, chunk: Chunk, beyond: int, limit: int) -> Sequence[Waiting]:
+        """The next messages beyond this id that are to be sent, in the order of id."""
 
     async def advance(self, chunk: Chunk, mark: int) -> Chunk | None:
         """The one gate: MUST move the mark, durably, only while the claim holds, the campaign is running, and now is
-        before its end and before the window closes, by the database's clock. None: nothing may be sent."""
+        before its end and before the window closes, by the database's clock. None: nothing may be sent. Whoever ends
+        what lies beyond the mark MUST take the chunk from its holder first, in the same transaction."""
 
-    async def record(self, outcomes: Sequence[Notification]) -> None:
-        """Writes what became of first tries: each with its one attempt, or without any where it is to be tried by
-        itself later. One that somebody else has changed meanwhile stays as it is. MUST be safe to repeat."""
+    async def record(self, campaign: Campaign, outcomes: Sequence[Outcome]) -> Collection[int]:
+        """Writes what became of first tries. The ids of those that are written, by this call or an earlier one with the
+        same; one that somebody else has changed meanwhile is not. MUST be safe to repeat."""
 
     async def release(self, chunk: Chunk, at: datetime | None, closes_at: datetime | None) -> None:
-        """Given back: to be sent on at `at`; None: it is done."""
+        """Given back, if it is still held: to be sent on at `at`; None: it is done. The claim's own marks are gone."""
+
+
+OUTSTANDING = 8
+"""Chunks of one campaign that are on their way at one time: in a queue, or in a worker's hands. What else is due waits
+in the table, so that a small campaign that comes later stands behind a few of them."""
+
+
+class ChunkLine(Protocol):
+    """Whose turn it is among the chunks of a campaign."""
+
+    async def next(self, campaign_id: int) -> Sequence[int]:
+        """Chunks to be woken now, so that OUTSTANDING are on their way; MUST be due, of a campaign that runs. Taken as
+        woken: due again if nothing comes of it, later each time."""
 
 
 class CampaignWakes(Protocol):
@@ -97,7 +109,8 @@ class CampaignWakes(Protocol):
         """Those that run or are paused and whose end has come."""
 
     async def due(self, limit: int) -> tuple[Sequence[int], Sequence[int]]:
-        """Ids of campaigns and of chunks about which something is due."""
+        """Ids of campaigns and of chunks about which something is due; of each campaign that runs no more chunks than
+        leave OUTSTANDING on their way."""
 
     async def woken(self, campaigns: Sequence[int], chunks: Sequence[int]) -> None:
         """The wake-ups are with the broker: what does not change is due again, later each time, within 30 s first."""

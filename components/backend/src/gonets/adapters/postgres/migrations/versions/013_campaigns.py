@@ -80,6 +80,7 @@ def upgrade() -> None:
         sa.Column("first_id", sa.BigInteger, nullable=False),
         sa.Column("last_id", sa.BigInteger, nullable=False),
         sa.Column("mark", sa.BigInteger, nullable=False, comment="The last notification whose sending was begun"),
+        sa.Column("marked_at", time),
         sa.Column("zone", sa.Text, comment="The recipients' time zone, where the campaign has a window"),
         sa.Column("due_at", time, nullable=False, comment="Not to be sent before: the window opens, or its turn comes"),
         sa.Column("closes_at", time, comment="When the window closes"),
@@ -105,6 +106,15 @@ def upgrade() -> None:
         comment="How many notifications of a campaign have each status; kept by triggers of notification",
         postgresql_with={"fillfactor": 50},
     )
+    op.create_table(
+        "early_receipt",
+        sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+        sa.Column("reference", sa.Text, nullable=False),
+        sa.Column("receipt", JSONB, nullable=False),
+        sa.Column("created_at", time, nullable=False, server_default=now),
+        comment="Receipts that came before the commit that knows their attempt",
+    )
+    op.create_index("ix_early_receipt", "early_receipt", ["reference"])
     op.add_column("notification", sa.Column("campaign_id", sa.BigInteger, comment="NULL: it was asked for by itself"))
     op.add_column("notification", sa.Column("zone", sa.Text, comment="The recipient's, where the campaign has a window"))
     op.create_index(
@@ -134,5 +144,5 @@ def downgrade() -> None:
     op.drop_index("uq_notification_campaign", "notification")
     op.drop_column("notification", "zone")
     op.drop_column("notification", "campaign_id")
-    for table in ("campaign_count", "campaign_chunk", "campaign"):
+    for table in ("early_receipt", "campaign_count", "campaign_chunk", "campaign"):
         op.drop_table(table)
