@@ -63,6 +63,13 @@ def compile(text: str, where: str = "body") -> Compiled:  # noqa: A001 - what it
     return Compiled(tuple(_joined(_Reader(text, where).parts())))
 
 
+def of_contact(
+    attributes: Values, *, name: str, phone: str | None, email: str | None, timezone: str | None
+) -> dict[str, Value]:
+    """What a contact offers a template: its attributes, and its fields, which win over attributes of the same name."""
+    return {**attributes, "name": name, "phone": phone, "email": email, "timezone": timezone}
+
+
 _NO_VALUE = (None, "")
 
 
