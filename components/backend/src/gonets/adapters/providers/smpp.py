@@ -181,14 +181,16 @@ class _Line:
             try:
                 await self.link()
             except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
-                log.info("an SMS centre cannot be reached", extra={"channel": self._channel_id, "error": repr(error)})
+                log.info(
+                    "an SMS centre cannot be reached", extra={"channel_id": self._channel_id, "error": repr(error)}
+                )
                 pause = min(2 * pause, _LONGEST_PAUSE)
             self._wanted_until = until
 
     async def _deliver(self, message: DeliverSm) -> int:
         found = _receipt(message)
         if found is None:
-            log.info("an SMS centre sent a message that is no receipt", extra={"channel": self._channel_id})
+            log.info("an SMS centre sent a message that is no receipt", extra={"channel_id": self._channel_id})
             return OK
         whole = await self.parts.whole(found)
         if whole is None:
@@ -196,7 +198,7 @@ class _Line:
         try:
             await self._on_receipt(self._channel_id, whole)
         except Exception:
-            log.exception("a receipt could not be stored", extra={"channel": self._channel_id})
+            log.exception("a receipt could not be stored", extra={"channel_id": self._channel_id})
             return NOT_NOW
         return OK
 
@@ -259,7 +261,7 @@ class Smpp(Configured[SmppConfiguration]):
         try:
             await self._line(channel, self.read(channel.configuration)).link()
         except (BindRefused, LinkLost, OSError, EgressError) as error:
-            log.warning("an SMS centre cannot be reached", extra={"channel": channel.id, "error": repr(error)})
+            log.warning("an SMS centre cannot be reached", extra={"channel_id": channel.id, "error": repr(error)})
 
     async def send(self, channel: Channel, send: Send) -> SendOutcome:
         configuration = self.read(channel.configuration)

@@ -114,7 +114,7 @@ async def wake_or_leave(news: NotificationNews, notification_id: int) -> None:
     try:
         await news.wake(notification_id)
     except Unavailable as error:
-        facts = {"notification": notification_id, "reason": error.reason}
+        facts = {"notification_id": notification_id, "reason": error.reason}
         log.warning("notification taken, wake-up delayed", extra=facts)
 
 
@@ -208,7 +208,7 @@ class NoteReceipt:
     async def by_provider_id(self, channel_id: int, receipt: Receipt) -> None:
         """What names only the provider's own id. One that is not known yet is kept. Implements ReceiptSink."""
         if receipt.provider_id is None:
-            log.warning("a receipt names no message", extra={"channel": channel_id, "code": receipt.code})
+            log.warning("a receipt names no message", extra={"channel_id": channel_id, "code": receipt.code})
             return
         while True:
             known = await self.store.by_provider_id(channel_id, receipt.provider_id)
@@ -240,7 +240,7 @@ class NoteReceipt:
         changed = found.changed(after)
         log.info(
             "receipt",
-            extra={"notification": found.id, "attempt": attempt.number, "delivery": receipt.delivery.value},
+            extra={"notification_id": found.id, "attempt": attempt.number, "delivery": receipt.delivery.value},
         )
         # A worker decides what follows.
         if await self.store.save(replace(changed, due_at=now), new_stamp()) is None:
