@@ -1,5 +1,6 @@
 """The table of contacts."""
 
+import json
 from typing import Any
 
 from gonets.adapters.postgres.cursors import from_cursor, to_cursor
@@ -72,6 +73,14 @@ def _from_row(row: Any) -> Contact:
         phone=row["phone"],
         email=row["email"],
         telegram_chat_id=row["telegram_chat_id"],
+        tags=tuple(row["tags"]),
+        timezone=row["timezone"],
+        operator_code=row["operator_code"],
+        operator=row["operator"],
+        attributes=json.loads(row["attributes"]),
+        consent=row["consent"],
+        consent_at=row["consent_at"],
+        quality_code=row["quality_code"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
     )

@@ -325,6 +325,57 @@ contact_question = Table(
 
 Index("ix_contact_question_due", contact_question.c.due_at, postgresql_where=text("due_at IS NOT NULL"))
 
+contact_import = Table(
+    "contact_import",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("owner_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("file_name", Text, nullable=False),
+    Column("file_key", Text, nullable=False, comment="Where the file is stored"),
+    Column("size", BigInteger, nullable=False, comment="Bytes"),
+    Column("options", JSONB, nullable=False, comment="How the file is read, and what is done with it"),
+    Column("status", Text, nullable=False),
+    Column("reason", Text),
+    Column("checking", Boolean, nullable=False, comment="Goes through the file, and writes no contact"),
+    Column("progress", Float(53), nullable=False, server_default="0", comment="Of the file, 0 to 1"),
+    *(
+        Column(name, BigInteger, nullable=False, server_default="0")
+        for name in ("position", "row", "rows", "created", "updated", "unchanged", "skipped", "rejected")
+    ),
+    Column("life", BigInteger, comment="The worker_life that runs it"),
+    Column("deaths", SmallInteger, nullable=False, server_default="0", comment="Of workers, since a block"),
+    Column(
+        "wake_at",
+        DateTime(timezone=True),
+        server_default=func.clock_timestamp(),
+        comment="When the scheduler looks at it; NULL: never",
+    ),
+    Column("wakes", SmallInteger, nullable=False, server_default="0"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("started_at", DateTime(timezone=True)),
+    Column("finished_at", DateTime(timezone=True)),
+    Column("file_gone", Boolean, nullable=False, server_default="false"),
+    postgresql_with={"fillfactor": 50},
+)
+
+Index("ix_contact_import_owner", contact_import.c.owner_id, contact_import.c.id)
+Index("ix_contact_import_wake", contact_import.c.wake_at, postgresql_where=text("wake_at IS NOT NULL"))
+Index("ix_contact_import_in_hand", contact_import.c.life, postgresql_where=text("life IS NOT NULL"))
+
+contact_import_reject = Table(
+    "contact_import_reject",
+    metadata,
+    Column(
+        "import_id", BigInteger, ForeignKey("contact_import.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    ),
+    Column("row", BigInteger, primary_key=True, autoincrement=False, comment="As the file's reader counts"),
+    Column("column", Text, nullable=False),
+    Column("value", Text, nullable=False, comment="Its beginning"),
+    Column("code", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    comment="Rows that an import did not take",
+)
+
 channel = Table(
     "channel",
     metadata,
