@@ -65,7 +65,8 @@ class Campaign:
     """One message to many. `route` and `fallback_after` as of each notification; `rate`: messages a second, None: as
     fast as its channels may. Nothing leaves at or after `end_at`. `version` grows with each change.
 
-    `total`: messages made so far; `fanned_out`: all are made.
+    `total`: messages made so far; `fanned_out`: all are made. `closed`: it ended early, and so did its messages that
+    were not begun. A worker holds it by its `life`, with a `stamp` of its own.
     """
 
     id: int
@@ -83,11 +84,14 @@ class Campaign:
     reason: str | None = None
     total: int = 0
     fanned_out: bool = False
+    closed: bool = False
     created_at: datetime
     updated_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
     version: int = 0
+    life: int | None = None
+    stamp: int | None = None
 
     def moved(self, to: Status, at: datetime, reason: str | None = None) -> "Campaign":
         """Raises Conflict, which says what may be done instead."""
