@@ -245,6 +245,30 @@ class Secrets(_Group, env_prefix="SECRETS_"):
         return whole + [text.strip().partition(":")[2] for one in whole for text in one.split(",")]
 
 
+def _prices(value: str) -> str:
+    for part in filter(None, value.split(",")):
+        name, _, price = part.partition("=")
+        if not re.fullmatch(r"SMS_[A-Z_]+", name.strip()) or not re.fullmatch(_PRICE, price.strip()):
+            raise ValueError("must be TYPE=number,TYPE=number, what one segment costs")
+    return value
+
+
+_PRICE = r"[0-9]{1,6}(\.[0-9]{1,4})?"
+
+
+class Sms(_Group, env_prefix="SMS_"):
+    """What SMS cost, for estimates."""
+
+    prices: Annotated[str, AfterValidator(_prices)] = ""
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "RUB"
+
+    @property
+    def price_of(self) -> Mapping[str, float]:
+        """Of one segment by channels of a type; nobody knows it where the type is not named."""
+        parts = (part.partition("=") for part in filter(None, self.prices.split(",")))
+        return {name.strip(): float(price) for name, _, price in parts}
+
+
 def _rates(value: str) -> str:
     for part in filter(None, value.split(",")):
         name, _, rate = part.partition("=")
@@ -273,6 +297,26 @@ class Notifications(_Group, env_prefix="NOTIFICATIONS_"):
         """Messages a second by each channel of a type; one that is not named has no limit."""
         parts = (part.partition("=") for part in filter(None, self.rates.split(",")))
         return {name.strip(): float(rate) for name, _, rate in parts}
+
+
+Days = Annotated[int, Field(ge=0, le=36_500)]
+
+
+class Retention(_Group, env_prefix="RETENTION_"):
+    """How long things are kept after their end. Days; 0: for ever."""
+
+    attempts: Days = 180
+    notifications: Days = 365
+    tasks: Days = 365
+    results: Days = 0
+    files: Days = 30
+    audit: Days = 0
+
+
+class Campaigns(_Group, env_prefix="CAMPAIGNS_"):
+    """One message to many. Seconds."""
+
+    latest_start: Seconds = 3600
 
 
 class Metrics(_Group, env_prefix="METRICS_"):
@@ -453,6 +497,9 @@ class Settings(_Group):
     contacts: Contacts = _group(Contacts)
     secret_keys: Secrets = _group(Secrets)
     notifications: Notifications = _group(Notifications)
+    campaigns: Campaigns = _group(Campaigns)
+    sms: Sms = _group(Sms)
+    retention: Retention = _group(Retention)
     metrics: Metrics = _group(Metrics)
     tracing: Tracing = _group(Tracing)
     egress: Egress = _group(Egress)

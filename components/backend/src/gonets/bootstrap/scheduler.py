@@ -15,9 +15,9 @@ from gonets.adapters.rabbitmq.notifications import RabbitNotificationNews
 from gonets.adapters.rabbitmq.publisher import Publisher
 from gonets.adapters.rabbitmq.queues import RabbitQueues
 from gonets.adapters.telemetry.metered import MeteredWakes
-from gonets.adapters.telemetry.metrics import BatchMetrics, WakeMetrics, create_registry
+from gonets.adapters.telemetry.metrics import BatchMetrics, RetentionMetrics, WakeMetrics, create_registry
 from gonets.adapters.telemetry.watch import Watcher
-from gonets.bootstrap import channels
+from gonets.bootstrap import campaigns, channels, retention
 from gonets.bootstrap.shared import Shared
 from gonets.core.notifications.use_cases import WakeNotifications
 from gonets.core.tasks.liveness import Watch
@@ -41,8 +41,17 @@ class SchedulerContainer(Shared):
     )
     notification_wakes = Singleton(PostgresNotificationWakes, pool)
     wake_notifications = Singleton(WakeNotifications, notification_wakes, Singleton(RabbitNotificationNews, publisher))
+    keep_campaigns = Singleton(campaigns.keep, pool, publisher, Shared.settings.provided.campaigns)
     senders = Singleton(channels.Senders, Shared.settings)
     follow_starts = Singleton(channels.follow_starts, pool, senders, Shared.settings)
+    # Of its own: many rows go in one statement.
+    retention_pool = Singleton(Pool, Shared.database.dsn, size=1, timeout=60.0)
+    remove_expired = Singleton(
+        retention.remove_expired,
+        retention_pool,
+        Shared.settings.provided.retention,
+        Singleton(RetentionMetrics, registry),
+    )
     watching_pool = Singleton(Pool, Shared.database.dsn, size=1, timeout=30.0)
     queues = Singleton(RabbitQueues, Shared.rabbit.url, timeout=5.0)
     watcher = Singleton(

@@ -15,27 +15,27 @@ def main() -> None:
     container = SchedulerContainer()
 
     async def sweep(stop: asyncio.Event) -> None:
-        pools = [container.pool(), container.watching_pool()]
+        pools = [container.pool(), container.watching_pool(), container.retention_pool()]
         leader, publisher, wake = container.leader(), container.publisher(), container.wake()
-        wake_notifications = container.wake_notifications()
+        wake_notifications, keep_campaigns = container.wake_notifications(), container.keep_campaigns()
         watcher, queues, follow_starts = container.watcher(), container.queues(), container.follow_starts()
         end_metrics = metrics.serve(container.registry(), settings.metrics.host, settings.metrics.port)
         for pool in pools:
             await pool.open()
         watching = asyncio.create_task(watcher.run(), name="watcher")
-        led = False
+        leading = asyncio.Event()
 
         async def leads() -> bool:
-            nonlocal led
             led = False
             try:
                 led = await leader.leads()
             finally:
                 watcher.lead(led)
+                leading.set() if led else leading.clear()
             return led
 
         async def more() -> bool:
-            tasks, notifications = await wake(), await wake_notifications()
+            tasks, notifications, _ = await wake(), await wake_notifications(), await keep_campaigns()
             return tasks == wake.limit or notifications == wake_notifications.limit
 
         async def once() -> None:
@@ -47,15 +47,23 @@ def main() -> None:
 
         async def follow() -> None:
             # Beside the rest: Telegram may be slow.
-            if led:
+            if leading.is_set():
                 await follow_starts()
+
+        remove_expired = container.remove_expired()
+
+        async def expire() -> None:
+            await leading.wait()
+            await remove_expired(lambda: leading.is_set() and not stop.is_set())
 
         following = asyncio.create_task(every(settings.scheduler.listen_interval, follow, stop), name="starts")
         forgetting = asyncio.create_task(every(_FORGET_EVERY, container.notification_wakes().forget, stop))
+        expiring = asyncio.create_task(every(_FORGET_EVERY, expire, stop), name="retention")
         await every(settings.scheduler.interval, once, stop)
         await forgetting
         watching.cancel()
         following.cancel()
+        expiring.cancel()
         await container.senders().close()
         await leader.close()
         await publisher.close()
