@@ -3,25 +3,31 @@
 from dependency_injector.providers import Dict, List, Object, Singleton
 
 from gonets.adapters.http import api_keys as api_key_routes
+from gonets.adapters.http import audiences as audience_routes
 from gonets.adapters.http import auth as auth_routes
 from gonets.adapters.http import callbacks as callback_routes
+from gonets.adapters.http import campaigns as campaign_routes
 from gonets.adapters.http import channels as channel_routes
 from gonets.adapters.http import chat_links as chat_link_routes
 from gonets.adapters.http import contacts as contact_routes
 from gonets.adapters.http import failed as failed_routes
 from gonets.adapters.http import health
 from gonets.adapters.http import notifications as notification_routes
+from gonets.adapters.http import suppression as suppression_routes
 from gonets.adapters.http import tasks as task_routes
+from gonets.adapters.http import templates as template_routes
 from gonets.adapters.http import users as user_routes
 from gonets.adapters.http.app import create_app
 from gonets.adapters.http.security import Security
 from gonets.adapters.phones import PhoneNumbers
-from gonets.adapters.postgres.contacts import PostgresContacts
+from gonets.adapters.postgres.campaigns import PostgresAudiences
+from gonets.adapters.postgres.channels import PostgresChannelOwners
 from gonets.adapters.postgres.failed import PostgresFailedTasks
 from gonets.adapters.postgres.notifications import PostgresNotifications
 from gonets.adapters.postgres.pool import Pool
 from gonets.adapters.postgres.providers import PostgresCircuits
 from gonets.adapters.postgres.queries import PostgresTaskQueries, create_engine
+from gonets.adapters.postgres.suppression import PostgresSuppressions
 from gonets.adapters.postgres.tasks import PostgresTaskIntake
 from gonets.adapters.rabbitmq import topology
 from gonets.adapters.rabbitmq.dead_letters import RabbitDeadLetters
@@ -31,13 +37,15 @@ from gonets.adapters.rabbitmq.replies import RabbitReplyInbox
 from gonets.adapters.telemetry.metered import MeteredIntake
 from gonets.adapters.telemetry.metrics import BatchMetrics, DoorMetrics, HttpMetrics, create_registry
 from gonets.adapters.telemetry.notifications import NotificationMetrics
-from gonets.bootstrap import channels, watching
+from gonets.bootstrap import campaigns as campaigning
+from gonets.bootstrap import channels, templates, watching
 from gonets.bootstrap import notifications as notifying
 from gonets.bootstrap.identity import AuditOf, identity
 from gonets.bootstrap.shared import Shared
 from gonets.core.channels.use_cases import ManageChannels
-from gonets.core.contacts.use_cases import ManageContacts
+from gonets.core.contacts.suppression import HeedOptOuts, ManageSuppressions
 from gonets.core.identity.model import Scope
+from gonets.core.notifications.incoming import TakeIncoming
 from gonets.core.notifications.use_cases import NoteReceipt
 from gonets.core.tasks.failed import HandleDeadLetters, HandleFailedTasks
 from gonets.core.tasks.use_cases import ReadTasks, SubmitTask
@@ -70,21 +78,18 @@ class ApiContainer(Shared):
     people = Singleton(identity, pool, Shared.settings.provided.identity)
     security = Singleton(Security, people.provided.authenticate, tasks_open=Shared.settings.provided.tasks_open)
     phone = Singleton(PhoneNumbers, Shared.settings.provided.contacts.phone_region)
-    contacts = Singleton(
-        ManageContacts,
-        Singleton(PostgresContacts, pool),
-        phone,
-        Singleton(AuditOf, people.provided.audit, "contact"),
-    )
+    # Of its own: an export, or a count of millions, takes its time.
+    crowd_pool = Singleton(Pool, Shared.database.dsn, size=4, timeout=60.0, answers_in=config.database_timeout)
+    contacts = Singleton(contact_parts.doors, pool, crowd_pool, phone, people.provided.audit)
     notification_metrics = Singleton(NotificationMetrics, registry)
+    suppressions = Singleton(PostgresSuppressions, pool, batches)
+    suppression_audit = Singleton(AuditOf, people.provided.audit, "suppression")
+    opt_outs = Singleton(HeedOptOuts, suppressions, suppression_audit)
+    notification_store = Singleton(PostgresNotifications, pool, observe=batches)
     # A session with an SMS centre, once a test has opened it, is brought the receipts of the workers' messages, too.
-    note_receipt = Singleton(
-        NoteReceipt,
-        Singleton(PostgresNotifications, pool, observe=batches),
-        notification_metrics,
-        Object(notifying.now),
-    )
-    senders = Singleton(channels.Senders, Shared.settings, note_receipt.provided.by_provider_id)
+    note_receipt = Singleton(NoteReceipt, notification_store, notification_metrics, opt_outs, Object(notifying.now))
+    take_incoming = Singleton(TakeIncoming, Singleton(PostgresChannelOwners, pool), notification_store, opt_outs, phone)
+    senders = Singleton(channels.Senders, Shared.settings, note_receipt.provided.by_provider_id, take_incoming)
     channel_store = Singleton(channels.store, pool, senders.provided.kinds, Shared.settings)
     manage_channels = Singleton(
         ManageChannels, channel_store, senders.provided.kinds, Singleton(AuditOf, people.provided.audit, "channel")
@@ -99,8 +104,24 @@ class ApiContainer(Shared):
         phone,
         Shared.settings.provided.notifications,
         batches,
-        notification_metrics,
+        note_receipt,
+        take_incoming,
         config.database_timeout,
+    )
+    texts = Singleton(
+        templates.doors,
+        pool,
+        Singleton(AuditOf, people.provided.audit, "template"),
+        Shared.settings.provided.sms,
+    )
+    campaigns = Singleton(
+        campaigning.doors,
+        pool,
+        publisher,
+        usable_channels,
+        Singleton(PostgresAudiences, pool),
+        Singleton(AuditOf, people.provided.audit, "campaign"),
+        Shared.settings.provided.campaigns,
     )
     app = Singleton(
         create_app,
@@ -110,7 +131,18 @@ class ApiContainer(Shared):
             Singleton(auth_routes.router, people.provided.sign_in, people.provided.own, security),
             Singleton(api_key_routes.router, people.provided.keys, security),
             Singleton(user_routes.router, people.provided.users, people.provided.read_audit, security),
-            Singleton(contact_routes.router, contacts, security.provided.principal.call(Scope.CONTACTS)),
+            Singleton(
+                contact_routes.router,
+                contacts.provided.manage,
+                contacts.provided.export,
+                contacts.provided.tag,
+                security.provided.principal.call(Scope.CONTACTS),
+            ),
+            Singleton(
+                audience_routes.router,
+                contacts.provided.audiences,
+                security.provided.principal.call(Scope.CONTACTS),
+            ),
             Singleton(
                 chat_link_routes.router,
                 Singleton(channels.link_chat, pool, usable_channels, senders.provided.bots),
@@ -129,7 +161,26 @@ class ApiContainer(Shared):
                 notifications.provided.steer,
                 security.provided.principal.call(Scope.NOTIFICATIONS),
             ),
-            Singleton(callback_routes.router, notifications.provided.callback),
+            Singleton(
+                template_routes.router,
+                texts.provided.manage,
+                texts.provided.preview,
+                Shared.settings.provided.sms.currency,
+                security.provided.principal.call(Scope.NOTIFICATIONS),
+            ),
+            Singleton(
+                suppression_routes.router,
+                Singleton(ManageSuppressions, suppressions, phone, suppression_audit),
+                security.provided.principal.call(Scope.CONTACTS),
+            ),
+            Singleton(
+                campaign_routes.router,
+                campaigns.provided.manage,
+                campaigns.provided.steer,
+                campaigns.provided.send_to_all,
+                security.provided.principal.call(Scope.NOTIFICATIONS),
+            ),
+            Singleton(callback_routes.router, notifications.provided.callback, notifications.provided.incoming),
         ),
         health=Singleton(
             health.router,

@@ -24,7 +24,8 @@ def main() -> None:
             await pool.open()
         await lifeline.start()
         await consumer.start()
-        for receiver in notifications.receivers:
+        receivers = [*notifications.receivers, container.campaigns()]
+        for receiver in receivers:
             await receiver.start()
         # What is there now stays: the collector need not look at it again, nor stop the loop for every 700 new objects.
         gc.freeze()
@@ -44,7 +45,7 @@ def main() -> None:
         await asyncio.gather(
             asyncio.wait([listening]),
             consumer.stop(settings.worker.graceful_timeout),
-            *(receiver.stop(settings.worker.graceful_timeout) for receiver in notifications.receivers),
+            *(receiver.stop(settings.worker.graceful_timeout) for receiver in receivers),
         )
         await lifeline.stop()
         await publisher.close()

@@ -15,6 +15,7 @@ DEAD_NOTIFICATION_REQUESTS = "NotificationRequestQueue.dead"
 NOTIFICATION_RESULTS = "NotificationResultQueue"
 NOTIFICATION_DISPATCH = "NotificationDispatchQueue"
 NOTIFICATION_URGENT = "NotificationUrgentQueue"
+CAMPAIGN_DISPATCH = "CampaignDispatchQueue"
 
 PUBLIC = (
     TASKS,
@@ -26,7 +27,7 @@ PUBLIC = (
     NOTIFICATION_RESULTS,
 )
 
-INTERNAL = (NOTIFICATION_DISPATCH, NOTIFICATION_URGENT)
+INTERNAL = (NOTIFICATION_DISPATCH, NOTIFICATION_URGENT, CAMPAIGN_DISPATCH)
 """Nobody else's business: wake-ups, and those that do not stand in line behind bulk work. Quorum queues, for nothing of
 an integrator depends on them."""
 

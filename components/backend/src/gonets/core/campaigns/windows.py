@@ -1,9 +1,9 @@
-"""When a message may leave, by the clock on the recipient's wall. Pure: the same arguments always give the same answer."""
+"""When a message may leave, by the clock on the recipient's wall. Pure: the same arguments give the same answer."""
 
 from collections.abc import Set
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 EVERY_DAY = frozenset(range(1, 8))
 _LOOK_AHEAD = 9  # days: a week, and a day on either side of it
@@ -44,6 +44,14 @@ def next_opening(window: SendWindow, zone: str, after: datetime) -> Opening:
         if after < closes_at and opens_at < closes_at:
             return Opening(max(opens_at, after), closes_at)
     raise AssertionError("a window opens at least once a week")
+
+
+def known_zone(name: str) -> str | None:
+    """The name, where it is one of the IANA's; None: nobody knows it."""
+    try:
+        return ZoneInfo(name).key
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
 
 
 def _moment(wall: datetime, zone: ZoneInfo, *, fold: int) -> datetime:
