@@ -57,22 +57,49 @@ class Receipts:
         return [receipt for _, receipt in self.stored]
 
 
+class People:
+    """What people wrote; `away` is how often that cannot be heeded."""
+
+    def __init__(self) -> None:
+        self.wrote: list[tuple[int, str, str]] = []
+        self.away = 0
+        self._news = asyncio.Condition()
+
+    async def __call__(self, channel_id: int, channel_type: ChannelType, incoming: Incoming) -> None:
+        assert channel_type is ChannelType.SMS_SMPP
+        if self.away:
+            self.away -= 1
+            raise Unavailable("the database is away")
+        async with self._news:
+            self.wrote.append((channel_id, incoming.sender, incoming.text))
+            self._news.notify_all()
+
+    async def wait(self, count: int = 1) -> None:
+        async with asyncio.timeout(10), self._news:
+            await self._news.wait_for(lambda: len(self.wrote) >= count)
+
+
 @pytest.fixture
 def receipts() -> Receipts:
     return Receipts()
+
+
+@pytest.fixture
+def people() -> People:
+    return People()
 
 
 Make = Callable[..., Smpp]
 
 
 @pytest.fixture
-async def senders(authority: Authority, receipts: Receipts) -> AsyncIterator[Make]:
+async def senders(authority: Authority, receipts: Receipts, people: People) -> AsyncIterator[Make]:
     """Makes senders that trust the test's authority, and may connect to this machine."""
     made: list[Smpp] = []
 
     def make(*, allowed: str = "localhost", trusting: bool = True, **options: Any) -> Smpp:
         context = ssl.create_default_context(cafile=str(authority.ca) if trusting else None)
-        made.append(Smpp(Egress([Allowance.parse(allowed)]), lambda: context, receipts, **options))
+        made.append(Smpp(Egress([Allowance.parse(allowed)]), lambda: context, receipts, people, **options))
         return made[-1]
 
     yield make

@@ -1,5 +1,6 @@
 """Addresses that must not be written to, whoever put them on the list: their owner, a provider, or the person."""
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,9 @@ from typing import Protocol
 from gonets.core.contacts.ports import Actor, Audit, Phone
 from gonets.core.shared import addresses
 from gonets.core.shared.errors import Invalid, InvalidFields, NotFound
+from gonets.core.shared.json import JSON
+
+log = logging.getLogger(__name__)
 
 LONGEST_REASON = 500
 MOST_AT_ONCE = 1000
@@ -240,6 +244,40 @@ def _kind(address: str) -> Kind:
 
 def _absent(suppression_id: int) -> NotFound:
     return NotFound(f"no suppression has the id {suppression_id}")
+
+
+@dataclass(frozen=True, slots=True)
+class HeedOptOuts:
+    """What the list learns by itself: from providers, and from what people answer."""
+
+    store: SuppressionStore
+    audit: Audit
+
+    async def among(self, owner_id: int, asked: Mapping[str, Sequence[str]]) -> Mapping[str, frozenset[str]]:
+        """Of these addresses, by kind, those that are on the list. Raises Unavailable."""
+        return await self.store.among(owner_id, asked)
+
+    async def opted_out(self, owner_id: int, kind: str, address: str, reason: str) -> None:
+        """A provider says so. Raises Unavailable; a call may be repeated."""
+        await self._add(owner_id, Kind(kind), address, reason[:LONGEST_REASON], Source.PROVIDER)
+
+    async def answered(self, owner_ids: Sequence[int], sender: str, text: str) -> None:
+        """A person answered messages of these owners from this number (E.164). Raises Unavailable; a call may be
+        repeated."""
+        said = word(text)
+        for owner_id in owner_ids:
+            if said is Word.STOP:
+                await self._add(owner_id, Kind.PHONE, sender, f"answered {text.strip()[:50]}", Source.STOP_REPLY)
+            elif said is Word.START and await self.store.lift(owner_id, Kind.PHONE, sender, LIFTED_BY_START):
+                log.info("a suppression was lifted by the person", extra={"owner_id": owner_id})
+                await self.audit.note(None, "lifted", 0, {"ownerId": owner_id, "source": Source.STOP_REPLY.value})
+
+    async def _add(self, owner_id: int, kind: Kind, address: str, reason: str, source: Source) -> None:
+        [(suppression, new)] = await self.store.add(owner_id, [Entry(kind, matching(kind, address), reason)], source)
+        if new:
+            facts: Mapping[str, JSON] = {"ownerId": owner_id, "source": source.value}
+            log.info("an address was suppressed", extra={"suppression_id": suppression.id, "source": source.value})
+            await self.audit.note(None, "created", suppression.id, facts)
 
 
 class Word(StrEnum):

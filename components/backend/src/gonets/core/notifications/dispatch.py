@@ -286,23 +286,22 @@ class _Run:
         at = use.now()
         took, age = (at - since).total_seconds(), (at - found.created_at).total_seconds()
         use.observer.sent(found, candidate.key, outcome, took, age)
-        if isinstance(outcome, Refused) and outcome.opted_out:
-            await self._suppress(found, candidate, channel, outcome.reason)
         self._facts.append(lambda now: _heard(now, attempt.reference, outcome, at))
         _report(found, attempt, channel, outcome)
         if isinstance(outcome, Accepted) and outcome.provider_id and channel.type is ChannelType.SMS_SMPP:
             self._named.append((channel.id, outcome.provider_id))
         if isinstance(outcome, Refused) and outcome.refusal is Refusal.TEMPORARY and outcome.retry_after:
             await self._pause(channel, outcome.retry_after)
+        if isinstance(outcome, Refused) and outcome.opted_out:
+            await self._suppress(found, channel, candidate.to, outcome.reason)
         return False
 
-    async def _suppress(self, found: Notification, candidate: Candidate, channel: Channel, reason: str) -> None:
-        """Before the refusal is saved: a crash in between asks the provider again."""
+    async def _suppress(self, found: Notification, channel: Channel, to: str | None, reason: str | None) -> None:
+        """Before what was heard is saved: after a crash in between it is heard again."""
         address = self._use.route.kinds[channel.type].address
-        if address is not None and candidate.to is not None:
-            await until_available(
-                partial(self._use.suppressions.opted_out, found.owner_id, address.value, candidate.to, reason)
-            )
+        if address is not None and to is not None:
+            add = partial(self._use.suppressions.opted_out, found.owner_id, address.value, to, reason or channel.name)
+            await until_available(add)
             # Other channels of the route may lead to the same address.
             self._route = None
 
@@ -353,8 +352,8 @@ class _Run:
             if (learnt := attempt.reported(said, at)).state is not attempt.state:
                 self._use.observer.reported(learnt)
             self._facts.append(lambda now: _reported(now, reference, said, at))
-            if said.opted_out and (step := next((one for one in route.steps if one.key == channel_key), None)):
-                await self._suppress(found, step, channel, said.reason or "")
+            if said.opted_out:
+                await self._suppress(found, channel, attempt.to, said.reason)
 
     async def _tell(self, *, already: bool) -> None:
         """`already`: it had this very end before."""

@@ -1,7 +1,7 @@
 """One message to one person: its tries, what is known of each, and what follows for the whole."""
 
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -49,7 +49,10 @@ class Status(StrEnum):
     """It was perhaps taken: nobody can tell."""
 
 
-RETRIABLE = frozenset({Status.UNDELIVERED, Status.FAILED, Status.EXPIRED, Status.CANCELLED, Status.UNKNOWN})
+RETRIABLE = frozenset(
+    {Status.UNDELIVERED, Status.FAILED, Status.EXPIRED, Status.SUPPRESSED, Status.CANCELLED, Status.UNKNOWN}
+)
+"""Trying again asks anew who must not be written to."""
 
 
 class AttemptState(StrEnum):
@@ -365,9 +368,18 @@ class Notification:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class TemplateUse:
+    """By which template, named by its id or its name, a message is to be written, and what the sender puts into it."""
+
+    template: int | str
+    variables: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewNotification:
-    """What is handed in. `key`: the sender's mark, under which it is taken once; `digest`: of everything else."""
+    """What is handed in. `template`: where the text and subject of `message` are still to come from; `key`: the
+    sender's mark, under which it is taken once; `digest`: of everything else."""
 
     owner_id: int
     recipient: Recipient
@@ -378,6 +390,7 @@ class NewNotification:
     fallback_after: timedelta | None = None
     notify_result: bool = False
     held: bool = False
+    template: TemplateUse | None = None
     key: str | None = None
     digest: str = ""
 

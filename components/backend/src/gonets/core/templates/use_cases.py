@@ -103,10 +103,13 @@ class RenderTemplate:
         """`template`: its id or its name. What is in `variables` wins over what the contact offers. Raises Invalid for
         a template or a contact that is not there and for a text that cannot be sent, InvalidFields with every variable
         that has no value."""
-        named = isinstance(template, str)
-        found = await (self.store.named(owner_id, template) if named else self.store.get(owner_id, template))
+        if isinstance(template, str):
+            found = await self.store.named(owner_id, template)
+        else:
+            found = await self.store.get(owner_id, template)
         if found is None:
-            raise Invalid("template", f"no template has the {'name' if named else 'id'} {template}")
+            called = "name" if isinstance(template, str) else "id"
+            raise Invalid("template", f"no template has the {called} {template}")
         return await self.content(owner_id, found.content, variables, contact_id)
 
     async def content(self, owner_id: int, content: Content, variables: Values, contact_id: int | None) -> Rendered:
