@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from gonets.adapters.files import limits
@@ -16,6 +17,8 @@ ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be", "cp1251")
 
 _SAMPLE = 2**18
 _CHUNK = 2**20
+_SURE = 1000
+_LOOKED_AT = 20  # lines
 _MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 _SEPARATOR = re.compile(r"sep=(.)\s*", re.IGNORECASE)
 
@@ -38,28 +41,34 @@ def encoding_of(path: Path) -> str:
                 raise FileRefused("the file is neither CSV nor XLSX: it holds bytes that no text has")
             return "utf-16-be" if even > odd else "utf-16-le"
         right = wrong = 0
-        chunk = start
-        while chunk:
-            if not chunk.isascii():
+        chunk = start + file.readline(limits.LINE)
+        while chunk and not wrong > _SURE > right:
+            try:
+                right += len(chunk) - len(chunk.decode())
+            except UnicodeDecodeError:
                 text = chunk.decode("utf-8", "replace")
-                wrong += text.count("\N{REPLACEMENT CHARACTER}")
-                right += len(re.findall(r"[^\x00-\x7f\ufffd]", text))
+                broken = text.count("\N{REPLACEMENT CHARACTER}")
+                wrong += broken
+                right += len(text.encode()) - len(text) - 2 * broken
             chunk = file.read(_CHUNK)
-    # A chunk's ends may cut a letter; and a few broken rows do not make a file another one.
+            chunk += file.readline(limits.LINE) if chunk else b""
+    # A few broken rows do not make a file another one.
     return "utf-8" if right >= 4 * wrong else "cp1251"
 
 
 def delimiter_of(path: Path, encoding: str) -> str:
     """The one that makes the most of the header known; else that makes the most columns."""
-    lines = Lines(path, encoding, 0)
     first: list[str] = []
-    for line in lines.read():
-        if separator := _SEPARATOR.fullmatch(line):
-            return separator[1]
-        if line.strip():
-            first.append(line)
-        if len(first) == 20:
-            break
+    lines = Lines(path, encoding, 0)
+    with suppress(_Unfinished):
+        for line in lines.read():
+            lines.taken = 0
+            if separator := _SEPARATOR.fullmatch(line):
+                return separator[1]
+            if line.strip():
+                first.append(line)
+            if len(first) == _LOOKED_AT:
+                break
 
     def known(delimiter: str) -> tuple[int, int, int]:
         try:

@@ -2,7 +2,7 @@
 
 import re
 import zoneinfo
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
@@ -10,14 +10,11 @@ from typing import NamedTuple
 from gonets.core.contacts.audience import LONGEST_TAG
 from gonets.core.contacts.columns import ATTRIBUTES, Columns, Target
 from gonets.core.contacts.model import LONGEST_ATTRIBUTE, LONGEST_NAME, MOST_TAGS
-from gonets.core.contacts.ports import Phone
+from gonets.core.contacts.ports import About, Phone
 from gonets.core.shared import addresses
 from gonets.core.shared.errors import Invalid
 
 LONGEST_SHOWN = 100
-
-About = Callable[[str], tuple[str | None, str | None]]
-"""Of a phone in E.164: the operator code and the time zone in which its owner probably lives."""
 
 
 class Code(StrEnum):
@@ -71,8 +68,8 @@ class Row(NamedTuple):
 _FORMULA = re.compile(r"[=@\t\r]|[+-](?![\d\s().,-]*$)")
 _SHORTENED = re.compile(r"\d[.,]\d+[eE]\+?\d+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_YES = frozenset("1 + true yes y да д истина".split())
-_NO = frozenset("0 - false no n нет н ложь".split())
+_YES = frozenset(("1", "+", "true", "yes", "y", "да", "д", "истина"))
+_NO = frozenset(("0", "-", "false", "no", "n", "нет", "н", "ложь"))
 
 
 class CheckRow:
@@ -115,7 +112,7 @@ class CheckRow:
                 place, kind = at, Code.EMAIL
                 email = addresses.email(Target.EMAIL, text)
             if phone is None and email is None:
-                return self._without_address(cells)
+                return self._without_address()
             name = None
             for at in self._names_at:
                 if text := cells[at].strip():
@@ -142,7 +139,7 @@ class CheckRow:
             return self._fault(place, cells[place], kind, error.reason)
         return Row(name, phone, email, chat, tags, zone, likely, code, attributes, consent)
 
-    def _without_address(self, cells: Sequence[str]) -> Fault:
+    def _without_address(self) -> Fault:
         at = self._phone_at if self._phone_at is not None else self._email_at
         assert at is not None  # noqa: S101 - no import begins without one of the two
         reason = "the row has neither a phone nor an e-mail address, by which a contact is known"
