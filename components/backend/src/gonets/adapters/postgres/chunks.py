@@ -202,10 +202,11 @@ class PostgresChunks:
 
 
 def _alike(place: int, like: Notification) -> dict[str, JSON]:
-    channel, due_at, due_in = like.channel, like.due_at, None
+    channel, due_at = like.channel, like.due_at
     attempt = like.attempts[0] if like.attempts else None
+    due_in = None
     if attempt is not None and due_at is not None and attempt.ended_at is not None:
-        due_at, due_in = None, (due_at - attempt.ended_at).total_seconds()
+        due_in, due_at = (due_at - attempt.ended_at).total_seconds(), None
     row: dict[str, JSON] = {
         "place": place,
         "status": like.status.value,

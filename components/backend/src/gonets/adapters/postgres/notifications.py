@@ -301,7 +301,7 @@ class PostgresNotifications:
             "INSERT INTO stray_receipt (channel_id, provider_id, receipt) VALUES ($1, $2, $3)",
             channel_id,
             receipt.provider_id,
-            to_jsonb(_receipt_to_row(receipt)),
+            to_jsonb(receipt_to_row(receipt)),
         )
 
     async def strays(self, channel_id: int, provider_id: str) -> Sequence[Receipt]:
@@ -310,7 +310,7 @@ class PostgresNotifications:
             channel_id,
             provider_id,
         )
-        return [_receipt_from_row(json.loads(row["receipt"])) for row in rows]
+        return [receipt_from_row(json.loads(row["receipt"])) for row in rows]
 
     async def awaited(self, channel_type: ChannelType) -> Sequence[tuple[int, int]]:
         rows = await self._pool.fetch(_AWAITED, channel_type.value)
@@ -489,6 +489,8 @@ def from_row(row: Any, tries: str | None) -> Notification:
         finished_at=row["finished_at"],
         due_at=row["due_at"],
         told=row["told"] and Status(row["told"]),
+        campaign_id=row["campaign_id"],
+        zone=row["zone"],
         version=row["version"],
         life=row["life"],
     )
@@ -564,7 +566,7 @@ def _recipient_from_row(row: dict[str, Any]) -> Recipient:
     return Recipient(row["telegramChatId"], row["email"], row["phone"])
 
 
-def _receipt_to_row(receipt: Receipt) -> dict[str, JSON]:
+def receipt_to_row(receipt: Receipt) -> dict[str, JSON]:
     return {
         "delivery": receipt.delivery.value,
         "final": receipt.final,
@@ -573,10 +575,11 @@ def _receipt_to_row(receipt: Receipt) -> dict[str, JSON]:
         "reason": receipt.reason,
         "refusal": receipt.refusal and receipt.refusal.value,
         "held": receipt.held,
+        "opted_out": receipt.opted_out,
     }
 
 
-def _receipt_from_row(row: dict[str, Any]) -> Receipt:
+def receipt_from_row(row: dict[str, Any]) -> Receipt:
     enums = {"delivery": Delivery(row["delivery"]), "refusal": row["refusal"] and Refusal(row["refusal"])}
     return Receipt(**(row | enums))
 

@@ -22,6 +22,7 @@ from gonets.core.channels.model import (
     Accepted,
     Address,
     Channel,
+    ChannelType,
     Message,
     Recipient,
     Refusal,
@@ -613,8 +614,14 @@ class Records:
         for outcome in outcomes:
             if outcome.id not in written and outcome.like.attempts:
                 await self._enter(outcome)
-        if references := [outcome.reference for outcome in outcomes if outcome.like.attempts]:
-            await until_available(lambda: self._early.settle(references))
+        tried = [outcome for outcome in outcomes if outcome.like.attempts]
+        named = [
+            (outcome.like.attempts[0].channel.id, outcome.provider_id)
+            for outcome in tried
+            if outcome.provider_id and outcome.like.attempts[0].channel.type is ChannelType.SMS_SMPP
+        ]
+        if tried:
+            await until_available(partial(self._early.settle, [outcome.reference for outcome in tried], named))
         return len(written)
 
     async def _enter(self, outcome: Outcome) -> None:

@@ -43,6 +43,12 @@ class CampaignStore(Protocol):
         """MUST take the same time whatever the size."""
 
 
+class Standings(Protocol):
+    """How campaigns stand, whoever they belong to."""
+
+    async def find(self, campaign_id: int) -> Campaign | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class MessagePage:
     """One page of a campaign's messages; `next_cursor` is None on the last. A page may be shorter than asked for, and
@@ -144,8 +150,9 @@ class Turns(Protocol):
 class EarlyReceipts(Protocol):
     """Receipts that came before the commit that knows their attempt."""
 
-    async def settle(self, references: Sequence[str]) -> None:
-        """Enters what was kept for these attempts, which are committed."""
+    async def settle(self, references: Sequence[str], named: Sequence[tuple[int, str]]) -> None:
+        """Enters what was kept for these attempts, which are committed. `named`: by channel and provider's id, those
+        that are reported by a connection of ours."""
 
 
 class CampaignWakes(Protocol):
