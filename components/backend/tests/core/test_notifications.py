@@ -30,6 +30,7 @@ from gonets.core.contacts.suppression import Entry, HeedOptOuts, Source
 from gonets.core.notifications.callbacks import TakeCallback
 from gonets.core.notifications.dispatch import FindRoute, RunNotification, new_stamp
 from gonets.core.notifications.model import AttemptState, NewNotification, Status, TemplateUse
+from gonets.core.notifications.ports import Later
 from gonets.core.notifications.recent import RecentChannels
 from gonets.core.notifications.routing import RoutingPolicy
 from gonets.core.notifications.use_cases import (
@@ -84,6 +85,7 @@ class World:
     channels: dict[int, Channel] = field(default_factory=dict)
     postponed: list[timedelta] = field(default_factory=list)
     pauses: list[timedelta] = field(default_factory=list)
+    permits: list[Any] = field(default_factory=list)
     observed: list[Any] = field(default_factory=list)
     suppressed: FakeSuppressions = field(default_factory=FakeSuppressions)
     public: str | None = None
@@ -130,6 +132,9 @@ class World:
 
     async def recipient(self, owner_id, contact_id):
         return Recipient("55") if (owner_id, contact_id) == (1, 5) else None
+
+    async def permit(self, found):
+        return self.permits.pop(0) if self.permits else True
 
     async def written(self, owner_id, use, contact_id):
         if use.template != "welcome":
@@ -184,6 +189,7 @@ class World:
             self.news,
             self.note.by_provider_id,
             self.opt_outs,
+            self,
             self,
             self.policy,
             self.table.now,
@@ -678,3 +684,47 @@ async def test_a_template_is_written_when_it_is_handed_in(world):
     assert found.message == Message("Hello, Anna, 5!", "Hello", "bot")
     with pytest.raises(Invalid, match="no template has the name other"):
         await world.hand_in(template=TemplateUse("other"))
+
+
+async def test_a_message_that_may_not_leave_now_waits_and_no_attempt_is_made_of_it():
+    world = World()
+    at = START + timedelta(hours=9)
+    world.permits = [Later(at, "waits for the send window of its campaign")]
+    number = await world.hand_in()
+    await world.go(number)
+    found = world.table.rows[number].found
+    assert (found.due_at, found.reason, found.attempts) == (at, "waits for the send window of its campaign", ())
+    await world.go(number, passing=timedelta(hours=10))
+    assert world.table.rows[number].found.status is Status.SENT
+
+
+async def test_what_waits_for_leave_expires_at_its_deadline():
+    world = World()
+    deadline = START + timedelta(hours=1)
+    world.permits = [Later(START + timedelta(hours=9), "paused")] * 3
+    number = await world.hand_in(deadline=deadline)
+    await world.go(number, passing=timedelta(hours=2))
+    found = world.table.rows[number].found
+    assert (found.status, found.finished_at) == (Status.EXPIRED, deadline)
+
+
+async def test_a_message_that_may_never_leave_is_cancelled():
+    world = World()
+    world.permits = [False]
+    number = await world.hand_in()
+    await world.go(number)
+    found = world.table.rows[number].found
+    assert (found.status, found.attempts) == (Status.CANCELLED, ())
+    assert not world.telegram.sent
+
+
+async def test_a_message_that_was_sent_and_may_not_go_on_stays_sent():
+    world = World()
+    world.channels.clear()
+    world.add(3, ChannelType.SMS_SMPP)
+    world.add(2, ChannelType.EMAIL)
+    world.permits = [True, False]
+    number = await world.hand_in(route=(3, 2), fallback_after=timedelta(minutes=5))
+    await world.go(number, passing=timedelta(hours=1))
+    found = world.table.rows[number].found
+    assert (found.status, len(found.attempts)) == (Status.SENT, 1)

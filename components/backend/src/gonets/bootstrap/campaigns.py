@@ -20,6 +20,7 @@ from gonets.adapters.rabbitmq.receiver import Receiver
 from gonets.bootstrap.notifications import now
 from gonets.core.campaigns.fan_out import RunCampaign
 from gonets.core.campaigns.model import Campaign, Chunk, Content
+from gonets.core.campaigns.permits import CampaignPermits
 from gonets.core.campaigns.ports import Abandon, Audiences, Audit
 from gonets.core.campaigns.schedule import KeepCampaigns
 from gonets.core.campaigns.use_cases import DrawUp, ManageCampaigns, ReadCampaigns, SendToAll, SteerCampaigns
@@ -80,6 +81,10 @@ def doors(
         steer=SteerCampaigns(read, news, audit, now),
         send_to_all=SendToAll(store, draw_up, news, audit, now),
     )
+
+
+def permits(pool: Pool) -> CampaignPermits:
+    return CampaignPermits(PostgresCampaigns(pool), now)
 
 
 async def nobody_abandons(campaign: Campaign, chunk: Chunk) -> None:

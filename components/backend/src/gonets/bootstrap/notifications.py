@@ -30,7 +30,7 @@ from gonets.core.notifications.callbacks import TakeCallback
 from gonets.core.notifications.dispatch import CallbackUrl, FindRoute, RunNotification, new_stamp
 from gonets.core.notifications.incoming import IncomingUrl, TakeIncoming, TakeIncomingCall
 from gonets.core.notifications.listening import ListenForReceipts
-from gonets.core.notifications.ports import Observer, Phone, Suppressions
+from gonets.core.notifications.ports import Observer, Permits, Phone, Suppressions
 from gonets.core.notifications.recent import RecentChannels
 from gonets.core.notifications.routing import OfUnknown, RoutingPolicy
 from gonets.core.notifications.turns import ChannelTurns
@@ -203,6 +203,7 @@ def work(
     authenticate: Authenticate,
     note: NoteReceipt,
     suppressions: Suppressions,
+    permits: Permits,
     observe: Observe,
     observer: Observer,
 ) -> Work:
@@ -210,7 +211,7 @@ def work(
     route = FindRoute(RecentChannels(channels), kinds, callback_url(settings.notifications), suppressions)
     rules = policy(settings.notifications)
     run = RunNotification(
-        store, store, route, lifeline, lanes, news, note.by_provider_id, suppressions, observer, rules, now
+        store, store, route, lifeline, lanes, news, note.by_provider_id, suppressions, permits, observer, rules, now
     )
     intake = PostgresNotificationIntake(pool, observe)
     contacts, templates = ContactsOf(PostgresContacts(pool)), TemplatesOf(render(pool))

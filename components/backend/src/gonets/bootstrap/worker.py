@@ -26,7 +26,7 @@ from gonets.adapters.telemetry.metered import MeteredCircuits, MeteredClaims, Me
 from gonets.adapters.telemetry.metrics import BatchMetrics, DoorMetrics, ProviderMetrics, TaskMetrics, create_registry
 from gonets.adapters.telemetry.notifications import NotificationMetrics
 from gonets.bootstrap import campaigns as campaigning
-from gonets.bootstrap import channels, watching
+from gonets.bootstrap import channels, imports, watching
 from gonets.bootstrap import notifications as notifying
 from gonets.bootstrap.identity import AuditOf, identity
 from gonets.bootstrap.shared import Shared
@@ -205,6 +205,7 @@ class WorkerContainer(Shared):
         people.provided.authenticate,
         note_receipt,
         opt_outs,
+        Singleton(campaigning.permits, pool),
         batches,
         notification_metrics,
     )
@@ -218,6 +219,10 @@ class WorkerContainer(Shared):
         Object(campaigning.nobody_abandons),
         Object(campaigning.nobody_sends),
     )
+
+    # Of its own: a block of rows takes longer than a claim may.
+    import_pool = Singleton(Pool, Shared.database.dsn, size=4, timeout=60.0, answers_in=config.database_timeout)
+    import_receiver = Singleton(imports.work, Shared.settings, import_pool, lifeline)
 
     tell = Singleton(TellTask, announcements, outcomes)
     take = Singleton(TakeTask, claims, announcements, tell)

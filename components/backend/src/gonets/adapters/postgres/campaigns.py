@@ -129,10 +129,9 @@ WITH picked AS MATERIALIZED (
     RETURNING id
 ), chunk AS (
     INSERT INTO campaign_chunk (campaign_id, first_id, last_id, mark, zone, due_at, closes_at, wake_at)
-    SELECT $1, min(id), max(id), min(id) - 1, $10, at, $12, at
-    FROM (SELECT id, (row_number() OVER (ORDER BY id) - 1) / $13 AS place FROM made) m,
-         (SELECT coalesce($11::timestamptz, clock_timestamp()) AS at) a
-    GROUP BY place, at
+    SELECT $1, min(id), max(id), min(id) - 1, $10, coalesce($11, now()), $12, coalesce($11, now())
+    FROM (SELECT id, (row_number() OVER (ORDER BY id) - 1) / $13 AS place FROM made) m
+    GROUP BY place
     ORDER BY place
 )
 SELECT (SELECT count(*) FROM picked) AS picked, (SELECT max(id) FROM picked) AS last, (SELECT count(*) FROM made) AS n
@@ -167,7 +166,7 @@ WITH chunk AS (
     FOR UPDATE OF n
 ), ended AS (
     UPDATE notification n
-    SET status = $3, reason = $4, finished_at = clock_timestamp(), version = version + 1
+    SET status = $3, reason = $4, finished_at = clock_timestamp(), version = version + 1, due_at = NULL, wake_at = NULL
     FROM waiting w
     WHERE n.id = w.id
     RETURNING n.id

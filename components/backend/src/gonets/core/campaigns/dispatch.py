@@ -59,6 +59,8 @@ _MOMENT = 0.1
 """Seconds."""
 _AT_ONCE = 0.1
 """Seconds of a limited rate in one step: what is begun waits for its turn that long."""
+_FEW = 10
+"""Messages that wait for their turns in one step, so that those of nobody's campaign get theirs."""
 _LONGEST_PAUSE = 86_400.0
 
 _GONE = Unknown("the worker died, or lost the database, with the send under way")
@@ -82,6 +84,8 @@ class Lanes:
 
     def __init__(self, width: int) -> None:
         self.width = width
+        self.users = 0
+        """Who share them now."""
         self.stopping = False
         self._waiting: deque[Callable[[], Coroutine[Any, Any, None]]] = deque()
         self._lanes: set[asyncio.Task[None]] = set()
@@ -184,7 +188,11 @@ class _Run:
     async def run(self) -> None:
         use, chunk = self._use, self._chunk
         await self.take_over()
-        end = await self._send_all()
+        use.lanes.users += 1
+        try:
+            end = await self._send_all()
+        finally:
+            use.lanes.users -= 1
         await self._until(lambda: not self._unsent and not self._unrecorded)
         if self._failed and end is _End.DONE:
             end = _End.LATER
@@ -240,7 +248,6 @@ class _Run:
 
     async def _send_all(self) -> _End:
         use, beyond = self._use, self._chunk.mark
-        size = max(1, use.lanes.width // 2)
         while not use.lanes.stopping:
             after = beyond
             found = await until_available(lambda: use.chunks.waiting(self._chunk, after, _READ))  # noqa: B023
@@ -249,23 +256,26 @@ class _Run:
             while found:
                 if use.lanes.stopping:
                     return _End.LATER
-                begun, end = await self._step(found[:size])
+                begun, end = await self._step(found)
                 if end is not None:
                     return end
                 beyond, found = found[begun - 1].id, found[begun:]
         return _End.LATER
 
-    async def _step(self, step: Sequence[Waiting]) -> tuple[int, _End | None]:
+    async def _step(self, found: Sequence[Waiting]) -> tuple[int, _End | None]:
         """How many were begun; why nothing follows."""
-        use, limit = self._use, max(1, self._use.lanes.width // 4)
-        await self._until(lambda: self._unsent <= limit and self._unrecorded <= _MOST)
+        use = self._use
+        size = max(1, use.lanes.width // use.lanes.users)
+        # The next step is ready when half of the last one has left: nobody waits for the slowest.
+        await self._until(lambda: self._unsent <= size // 2 and self._unrecorded <= _MOST)
         if self._again_at is not None:
             return 0, _End.LATER
+        step = found[:size]
         listed = await self._listed(step)
         planned = [await self._planned(message, listed) for message in step]
         rates = [rate for _, _, plan in planned if plan.channel and (rate := self._rate(plan.channel))]
         if rates:
-            planned = planned[: max(1, int(min(rates) * _AT_ONCE))]
+            planned = planned[: max(1, min(_FEW, int(min(rates) * _AT_ONCE)))]
             # Before anything is begun: where its turn is far away, all of them wait as they are.
             if planned[0][2].channel is not None and (delay := await self._turn(planned[0][2].channel)) is not None:
                 self._again_at = use.now() + delay

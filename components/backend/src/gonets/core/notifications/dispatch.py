@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Literal
 
 from gonets.core.channels.model import (
     Accepted,
@@ -28,11 +29,13 @@ from gonets.core.notifications.model import (
 )
 from gonets.core.notifications.ports import (
     Clock,
+    Later,
     Lifeline,
     NotificationClaims,
     NotificationNews,
     NotificationStore,
     Observer,
+    Permits,
     Suppressions,
     Turns,
 )
@@ -193,6 +196,7 @@ class RunNotification:
     news: NotificationNews
     note: ReceiptSink
     suppressions: Suppressions
+    permits: Permits
     observer: Observer
     policy: RoutingPolicy
     now: Clock
@@ -254,6 +258,8 @@ class _Run:
 
     async def _send(self, found: Notification, candidate: Candidate, channel: Channel, why: str) -> bool:
         use = self._use
+        if (permit := await until_available(lambda: use.permits.permit(found))) is not True:
+            return await self._not_now(found, permit)
         number = len(found.attempts) + 1
         attempt = Attempt(
             number=number,
@@ -304,6 +310,13 @@ class _Run:
             await until_available(add)
             # Other channels of the route may lead to the same address.
             self._route = None
+
+    async def _not_now(self, found: Notification, permit: Later | Literal[False]) -> bool:
+        if permit is False:
+            self._facts.append(lambda now: replace(now, cancelled=True))
+            return False
+        at = min(permit.at, found.deadline or permit.at)
+        return await self._save(found.waiting(at, found.status, permit.why), release=True)
 
     async def _call(self, channel: Channel, found: Notification, attempt: Attempt) -> SendOutcome:
         try:

@@ -224,7 +224,8 @@ class Notification:
 
     `route`: the channels to try, in order; empty: the default order. `held`: waits to be released. `round` grows with
     each retry by hand: attempts of earlier rounds are history. `version` grows with each change; `life` is the worker
-    in whose hands it is. `due_at`: when something has to be done about it; None: nothing.
+    in whose hands it is. `due_at`: when something has to be done about it; None: nothing. `zone`: the recipient's time
+    zone, where its campaign has a send window.
     """
 
     id: int
@@ -248,6 +249,8 @@ class Notification:
     finished_at: datetime | None = None
     due_at: datetime | None = None
     told: Status | None = None
+    campaign_id: int | None = None
+    zone: str | None = None
     version: int = 0
     life: int | None = None
 

@@ -1,8 +1,9 @@
 """What the notifications feature needs from the outside. One contract suite runs on each implementation."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Literal, Protocol
 
 from gonets.core.channels.model import Channel, ChannelType, Message, Receipt, Recipient, SendOutcome
 from gonets.core.notifications.model import (
@@ -139,6 +140,21 @@ class Answers(Protocol):
     async def answered(self, owner_ids: Sequence[int], sender: str, text: str) -> None:
         """From this number, to messages of these owners: a word such as STOP or START MUST be heeded. Raises
         Unavailable; a call may be repeated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Not now. `why` is a sentence for a person."""
+
+    at: datetime
+    why: str
+
+
+class Permits(Protocol):
+    """Whose part a message is: whether it may be sent now. Asked before each try."""
+
+    async def permit(self, found: Notification) -> Literal[True] | Later | Literal[False]:
+        """True: it may leave now. False: never; then it is taken for cancelled. Raises Unavailable."""
 
 
 class Held(Protocol):
