@@ -222,6 +222,7 @@ audit_entry = Table(
 )
 
 Index("ix_audit_entry_at", audit_entry.c.at, audit_entry.c.id)
+Index("ix_audit_entry_object", audit_entry.c.object, audit_entry.c.object_id, audit_entry.c.id)
 
 contact = Table(
     "contact",
@@ -262,7 +263,7 @@ Index(
 Index(
     "ix_contact_name",
     contact.c.owner_id,
-    text('lower(name) COLLATE "C"'),
+    text("lower(name)"),  # and compared as bytes, which Alembic does not see
     contact.c.id,
     postgresql_where=text("name <> ''"),
 )
@@ -429,6 +430,7 @@ notification = Table(
     Column("finished_at", DateTime(timezone=True)),
     Column("campaign_id", BigInteger, comment="NULL: it was asked for by itself"),
     Column("zone", Text, comment="The recipient's, where the campaign has a window"),
+    Column("erased_at", DateTime(timezone=True), comment="When its person was erased"),
     postgresql_with={"fillfactor": 70},
 )
 
@@ -438,6 +440,12 @@ Index(
     notification.c.contact_id,
     unique=True,
     postgresql_where=text("campaign_id IS NOT NULL"),
+)
+Index(
+    "ix_notification_contact",
+    notification.c.contact_id,
+    notification.c.id,
+    postgresql_where=text("contact_id IS NOT NULL"),
 )
 Index("ix_notification_owner", notification.c.owner_id, notification.c.created_at, notification.c.id)
 Index("ix_notification_wake", notification.c.wake_at, postgresql_where=text("wake_at IS NOT NULL"))
@@ -668,3 +676,16 @@ campaign_count = Table(
     comment="How many notifications of a campaign have each status; kept by triggers of notification",
     postgresql_with={"fillfactor": 50},
 )
+
+erasure = Table(
+    "erasure",
+    metadata,
+    Column("owner_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("contact_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("task_ids", ARRAY(BigInteger), nullable=False, comment="Under which its phones were looked up"),
+    Column("asked_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("done_at", DateTime(timezone=True), comment="When the contact was gone"),
+    comment="Contacts whose persons were erased: what still comes in of them is erased for some days",
+)
+
+Index("ix_erasure_asked", erasure.c.asked_at)
