@@ -16,6 +16,7 @@ async def container(servers, pool: Pool, monkeypatch) -> AsyncIterator[ApiContai
         monkeypatch.setenv(name, value)
     container = ApiContainer()
     container.pool.override(pool)
+    container.crowd_pool.override(pool)
     yield container
     await container.engine().dispose()
 

@@ -43,7 +43,7 @@ def makes(parameter: str, path: str, body: Mapping[str, Any]) -> Make:
 
 _WEBHOOK = {"name": MARK, "type": "WEBHOOK", "configuration": {"url": "https://127.0.0.1:9/hook"}, "isDefault": True}
 _NOTIFICATION = {"recipient": {"email": "anna@example.com"}, "message": MARK, "send": False}
-_CONTACT = {"name": MARK, "phone": "8 916 823-34-54"}
+_CONTACT = {"name": MARK}
 _USER = {"email": "made@example.com", "password": PASSWORD}
 
 
@@ -62,8 +62,20 @@ async def _cancelled(client: Client) -> dict[str, Any]:
 
 _notification = makes("notification_id", "/api/v1/notifications", _NOTIFICATION)
 
+async def _contact(client: Client) -> dict[str, Any]:
+    # No two contacts of one owner's have one phone.
+    phone = f"8 916 823 {next(_numbers):04}"
+    return {"contact_id": await client.made("/api/v1/contacts", _CONTACT | {"phone": phone})}
+
+
+async def _audience(client: Client) -> dict[str, Any]:
+    body = {"name": f"{MARK} {next(_numbers)}", "filter": {}}
+    return {"audience_id": await client.made("/api/v1/audiences", body)}
+
+
 MADE: Mapping[str, Make] = {
-    "/api/v1/contacts": makes("contact_id", "/api/v1/contacts", _CONTACT),
+    "/api/v1/contacts": _contact,
+    "/api/v1/audiences": _audience,
     "/api/v1/api-keys": makes("key_id", "/api/v1/api-keys", {"name": MARK, "scopes": ["tasks"]}),
     "/api/v1/users": _user,
     "/api/v1/notifications/channels": makes("channel_id", "/api/v1/notifications/channels", _WEBHOOK),
@@ -85,6 +97,10 @@ BODIES: Mapping[str, Callable[[dict[str, Any]], Any]] = {
     "POST /api/v1/contacts": lambda _: {"name": "mine"},
     "PUT /api/v1/contacts/{contact_id}": lambda _: {"name": "changed"},
     "PATCH /api/v1/contacts/{contact_id}": lambda _: {"name": "changed"},
+    "POST /api/v1/contacts/tags": lambda made: {"ids": [made["contact_id"]], "add": ["stolen"]},
+    "POST /api/v1/audiences": lambda _: {"name": "mine", "filter": {}},
+    "PUT /api/v1/audiences/{audience_id}": lambda _: {"name": "changed", "filter": {}},
+    "POST /api/v1/audiences/count": lambda _: {"audience": {}},
     "POST /api/v1/notifications/channels": lambda _: _WEBHOOK | {"name": "mine"},
     "PUT /api/v1/notifications/channels/{channel_id}": lambda _: {"name": "changed"},
     "PATCH /api/v1/notifications/channels/{channel_id}": lambda _: {"name": "changed"},

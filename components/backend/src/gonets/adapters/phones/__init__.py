@@ -1,6 +1,7 @@
 """Phone numbers as people type them, and what a number tells of its owner, by Google's libphonenumber."""
 
 import re
+from collections.abc import Sequence
 
 import phonenumbers
 from phonenumbers import timezone
@@ -52,6 +53,17 @@ class PhoneNumbers:
             raise wrong
         return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
+    def beginnings(self, text: str) -> Sequence[str]:
+        """What a person typed of a number's beginning, as E.164 begins; empty where it is none. Without a country it
+        may be the rest of the region's numbers, or begin with another country's."""
+        if not _TYPED.fullmatch(text) or not (digits := re.sub(r"\D", "", text)):
+            return []
+        country = str(phonenumbers.country_code_for_region(self._region))
+        if text.startswith("+") or digits.startswith(country):
+            return [f"+{digits}"]
+        trunk = phonenumbers.ndd_prefix_for_region(self._region, True) or ""
+        return [f"+{digits}", f"+{country}{digits.removeprefix(trunk)}"]
+
 
 def is_region(region: str) -> bool:
     """Whether the library knows the country."""
@@ -64,14 +76,18 @@ def operator_code_of(phone: str) -> str | None:
     return found[1] if found else None
 
 
+def about(phone: str) -> tuple[str | None, str | None]:
+    """The operator code and the time zone that a number in E.164 tells."""
+    return operator_code_of(phone), timezone_of(phone)
+
+
 def timezone_of(phone: str) -> str | None:
     """The IANA time zone in which the owner of a number in E.164 probably lives, to be proposed; None where the number
     says nothing, as in countries of several zones."""
     code = operator_code_of(phone)
     if code is not None and code.startswith("9"):
         return _MOBILE_ZONES.get(code, _MOSCOW)
-    if phone.startswith(("+76", "+77")):
-        zones = timezone.time_zones_for_number(phonenumbers.parse(phone))
-        return zones[0] if len(zones) == 1 else "Asia/Almaty"
-    zones = timezone.time_zones_for_number(phonenumbers.parse(phone))
-    return zones[0] if len(zones) == 1 and zones[0] != phonenumbers.timezone.UNKNOWN_TIMEZONE else None
+    zones = set(timezone.time_zones_for_number(phonenumbers.parse(phone))) - {timezone.UNKNOWN_TIMEZONE}
+    if len(zones) > 1 and phone.startswith(("+76", "+77")):
+        return "Asia/Almaty"
+    return zones.pop() if len(zones) == 1 else None

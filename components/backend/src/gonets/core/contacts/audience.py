@@ -10,6 +10,7 @@ from gonets.core.shared.json import JSON
 MOST_VALUES = 100
 """In one list of an audience."""
 LONGEST_TAG = 100
+LONGEST_AUDIENCE_NAME = 200
 _TAGS = {"any": "tags_any", "all": "tags_all", "none": "tags_none"}
 _LISTS = {"operatorCodes": "operator_codes", "timezones": "timezones"}
 

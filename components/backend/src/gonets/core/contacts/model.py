@@ -61,7 +61,11 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class ContactPage:
-    """One page of a list, latest first; `next_cursor` is None on the last page."""
+    """One page of a list; `next_cursor` is None on the last page.
+
+    A page may be short, and even empty, before the last one: where few of very many contacts are meant, it ends when it
+    has looked at enough of them.
+    """
 
     contacts: Sequence[Contact] = ()
     next_cursor: str | None = None
