@@ -206,6 +206,22 @@ class Contacts(_Group, env_prefix="CONTACTS_"):
     phone_region: Annotated[str, Field(pattern="^[A-Z]{2}$")] = "RU"
 
 
+class Files(_Group, env_prefix="FILES_"):
+    """Where files wait that people hand in: a folder that all processes share, or a bucket where one is named."""
+
+    folder: str = str(_BACKEND.parents[1] / ".run" / "files")
+    most_megabytes: Annotated[int, Field(ge=1, le=100_000)] = 500
+    s3_bucket: str = ""
+    s3_endpoint: Annotated[str, Field(pattern="^(https?://[^/?#]+)?$")] = ""
+    s3_region: str = "us-east-1"
+    s3_access_key_id: str = ""
+    s3_secret_access_key: SecretStr = SecretStr("")
+
+    @property
+    def most_bytes(self) -> int:
+        return self.most_megabytes * 1_000_000
+
+
 # 32 bytes that everybody knows.
 _DEVELOPMENT_SECRETS_KEY = "development:Z29uZXRzIGRldmVsb3BtZW50IGtleSwgbm90IHNhZmU="
 
@@ -317,6 +333,7 @@ class Campaigns(_Group, env_prefix="CAMPAIGNS_"):
     """One message to many. Seconds."""
 
     latest_start: Seconds = 3600
+    concurrency: Annotated[int, Field(ge=1, le=10_000)] = 100
 
 
 class Metrics(_Group, env_prefix="METRICS_"):
@@ -473,7 +490,7 @@ class YandexGPT(_Group, env_prefix="YANDEXGPT_"):
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # Plaintext within the installation.
-_NOT_TO_PROVIDERS = frozenset({"OTEL_EXPORTER_OTLP_ENDPOINT"})
+_NOT_TO_PROVIDERS = frozenset({"OTEL_EXPORTER_OTLP_ENDPOINT", "FILES_S3_ENDPOINT"})
 
 
 def _group(of: Callable[[], Any]) -> Any:
@@ -495,6 +512,7 @@ class Settings(_Group):
     scheduler: Scheduler = _group(Scheduler)
     identity: Identity = _group(Identity)
     contacts: Contacts = _group(Contacts)
+    files: Files = _group(Files)
     secret_keys: Secrets = _group(Secrets)
     notifications: Notifications = _group(Notifications)
     campaigns: Campaigns = _group(Campaigns)

@@ -14,12 +14,12 @@ from gonets.adapters.postgres.lifeline import PostgresLifeline
 from gonets.adapters.postgres.pool import Pool
 from gonets.adapters.postgres.templates import PostgresTemplates
 from gonets.adapters.rabbitmq import topology
-from gonets.adapters.rabbitmq.campaigns import Acknowledge, RabbitCampaignNews, TakeCampaignWake, Work, claimed
+from gonets.adapters.rabbitmq.campaigns import RabbitCampaignNews, TakeCampaignWake, Work, claimed
 from gonets.adapters.rabbitmq.publisher import Publisher
 from gonets.adapters.rabbitmq.receiver import Receiver
 from gonets.bootstrap.notifications import now
 from gonets.core.campaigns.fan_out import RunCampaign
-from gonets.core.campaigns.model import Campaign, Chunk, Content
+from gonets.core.campaigns.model import Content
 from gonets.core.campaigns.permits import CampaignPermits
 from gonets.core.campaigns.ports import Abandon, Audiences, Audit
 from gonets.core.campaigns.schedule import KeepCampaigns
@@ -29,8 +29,8 @@ from gonets.core.notifications.dispatch import new_stamp
 from gonets.core.templates import rendering
 from gonets.settings import Campaigns as CampaignSettings
 
-_CONCURRENCY = 32
-"""Wake-ups handled at one time."""
+_CONCURRENCY = 4
+"""Campaigns and chunks in one worker's hands. Few, so that what others hand in finds a worker soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +85,6 @@ def doors(
 
 def permits(pool: Pool) -> CampaignPermits:
     return CampaignPermits(PostgresCampaigns(pool), now)
-
-
-async def nobody_abandons(campaign: Campaign, chunk: Chunk) -> None:
-    """Until chunks are sent nothing is begun."""
-
-
-async def nobody_sends(chunk_id: int, acknowledge: Acknowledge) -> None:  # noqa: ARG001
-    """Until chunks are sent they wait."""
-    acknowledge()
 
 
 def work(

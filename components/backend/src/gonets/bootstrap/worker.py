@@ -27,6 +27,7 @@ from gonets.adapters.telemetry.metrics import BatchMetrics, DoorMetrics, Provide
 from gonets.adapters.telemetry.notifications import NotificationMetrics
 from gonets.bootstrap import campaigns as campaigning
 from gonets.bootstrap import channels, imports, watching
+from gonets.bootstrap import dispatch as dispatching
 from gonets.bootstrap import notifications as notifying
 from gonets.bootstrap.identity import AuditOf, identity
 from gonets.bootstrap.shared import Shared
@@ -190,13 +191,14 @@ class WorkerContainer(Shared):
         senders.provided.kinds,
         Shared.settings,
     )
+    turns = Singleton(notifying.turns, pool, lifeline, Shared.settings)
     notifications = Singleton(
         notifying.work,
         Shared.settings,
         pool,
         notification_store,
         lifeline,
-        Singleton(notifying.turns, pool, lifeline, Shared.settings),
+        turns,
         publisher,
         ways,
         senders.provided.kinds,
@@ -210,14 +212,29 @@ class WorkerContainer(Shared):
         notification_metrics,
     )
 
+    dispatch = Singleton(
+        dispatching.dispatch,
+        Shared.settings,
+        pool,
+        notification_store,
+        lifeline,
+        turns,
+        publisher,
+        ways,
+        senders.provided.kinds,
+        note_receipt,
+        opt_outs,
+        batches,
+        notification_metrics,
+    )
     campaigns = Singleton(
         campaigning.work,
         Shared.rabbit.url,
         pool,
         lifeline,
         publisher,
-        Object(campaigning.nobody_abandons),
-        Object(campaigning.nobody_sends),
+        dispatch.provided.send.abandon,
+        dispatch.provided.work,
     )
 
     # Of its own: a block of rows takes longer than a claim may.

@@ -17,14 +17,14 @@ def main() -> None:
 
     async def work(stop: asyncio.Event) -> None:
         end_metrics = metrics.serve(container.registry(), settings.metrics.host, settings.metrics.port)
-        pools = [container.pool(), container.lazy_pool()]
+        pools = [container.pool(), container.lazy_pool(), container.import_pool()]
         lifeline, consumer, publisher = container.lifeline(), container.consumer(), container.publisher()
         notifications = container.notifications()
         for pool in pools:
             await pool.open()
         await lifeline.start()
         await consumer.start()
-        receivers = [*notifications.receivers, container.campaigns()]
+        receivers = [*notifications.receivers, container.campaigns(), container.import_receiver()]
         for receiver in receivers:
             await receiver.start()
         # What is there now stays: the collector need not look at it again, nor stop the loop for every 700 new objects.
@@ -42,6 +42,7 @@ def main() -> None:
         listening = asyncio.create_task(every(_LISTEN_EVERY, listen, stop))
         await every(1.0, refresh, stop)
         listening.cancel()
+        container.dispatch().lanes.stop()
         await asyncio.gather(
             asyncio.wait([listening]),
             consumer.stop(settings.worker.graceful_timeout),

@@ -38,8 +38,8 @@ class ReportBook(Protocol):
     async def enter(self, reference: str, after: Attempt) -> ChannelKey | None:
         """Writes `state`, `code`, `reason`, `refusal` and the last event of `after`, at its `ended_at`, where the
         attempt is accepted, its notification is sent and in nobody's hands; `delivered` ends the notification, and
-        after any other a worker decides. Where `after` is accepted itself, and the attempt is at least that: nothing is to be
-        done. The attempt's channel; None: it is another case, and nothing is written."""
+        after any other a worker decides. Where `after` is accepted itself, and the attempt is at least that: nothing
+        is to be done. The attempt's channel; None: it is another case, and nothing is written."""
 
     async def keep(self, reference: str, receipt: Receipt) -> None:
         """For an attempt that is not known yet. MUST be durable when it returns."""
