@@ -406,6 +406,12 @@ class NotificationWake(_Camel):
     notification_id: Id
 
 
+class ContactImportWake(_Camel):
+    """Inside the service: look at this row."""
+
+    import_id: Id
+
+
 class CampaignWake(_Camel):
     """Inside the service: look at this campaign, or at this chunk of one."""
 

@@ -1,5 +1,7 @@
 """The REST door, put together."""
 
+import asyncio
+
 from dependency_injector.providers import Dict, List, Object, Singleton
 
 from gonets.adapters.http import api_keys as api_key_routes
@@ -10,8 +12,10 @@ from gonets.adapters.http import campaigns as campaign_routes
 from gonets.adapters.http import channels as channel_routes
 from gonets.adapters.http import chat_links as chat_link_routes
 from gonets.adapters.http import contacts as contact_routes
+from gonets.adapters.http import erasure as erasure_routes
 from gonets.adapters.http import failed as failed_routes
 from gonets.adapters.http import health
+from gonets.adapters.http import imports as import_routes
 from gonets.adapters.http import notifications as notification_routes
 from gonets.adapters.http import suppression as suppression_routes
 from gonets.adapters.http import tasks as task_routes
@@ -38,8 +42,10 @@ from gonets.adapters.telemetry.metered import MeteredIntake
 from gonets.adapters.telemetry.metrics import BatchMetrics, DoorMetrics, HttpMetrics, create_registry
 from gonets.adapters.telemetry.notifications import NotificationMetrics
 from gonets.bootstrap import campaigns as campaigning
-from gonets.bootstrap import channels, templates, watching
+from gonets.bootstrap import channels, imports, templates, watching
+from gonets.bootstrap import contacts as contact_parts
 from gonets.bootstrap import notifications as notifying
+from gonets.bootstrap.erasure import erase
 from gonets.bootstrap.identity import AuditOf, identity
 from gonets.bootstrap.shared import Shared
 from gonets.core.channels.use_cases import ManageChannels
@@ -55,6 +61,8 @@ class ApiContainer(Shared):
     """The REST door."""
 
     config = Shared.settings.provided.api
+    closing = Singleton(asyncio.Event)
+    """Set when the process is about to leave: what would be answered for ever ends then."""
     pool = Singleton(Pool, Shared.database.dsn, size=config.database_connections, timeout=config.database_timeout)
     engine = Singleton(create_engine, Shared.database.dsn, timeout=config.database_timeout)
     registry = Singleton(create_registry, "api")
@@ -121,11 +129,25 @@ class ApiContainer(Shared):
         usable_channels,
         Singleton(PostgresAudiences, pool),
         Singleton(AuditOf, people.provided.audit, "campaign"),
-        Shared.settings.provided.campaigns,
+        senders.provided.kinds,
+        operator_pool,
+        Shared.settings,
     )
     app = Singleton(
         create_app,
         routers=List(
+            # Before the contacts, by whose ids it would be taken for one.
+            Singleton(
+                import_routes.router,
+                Singleton(
+                    imports.doors,
+                    pool,
+                    publisher,
+                    Singleton(AuditOf, people.provided.audit, "import"),
+                    Shared.settings,
+                ),
+                security.provided.principal.call(Scope.CONTACTS),
+            ),
             Singleton(task_routes.router, submit, read, config.wait, security.provided.tasks.call()),
             Singleton(failed_routes.router, failed, dead_letters, security.provided.tasks.call()),
             Singleton(auth_routes.router, people.provided.sign_in, people.provided.own, security),
@@ -141,6 +163,11 @@ class ApiContainer(Shared):
             Singleton(
                 audience_routes.router,
                 contacts.provided.audiences,
+                security.provided.principal.call(Scope.CONTACTS),
+            ),
+            Singleton(
+                erasure_routes.router,
+                Singleton(erase, operator_pool, publisher),
                 security.provided.principal.call(Scope.CONTACTS),
             ),
             Singleton(
@@ -178,6 +205,8 @@ class ApiContainer(Shared):
                 campaigns.provided.manage,
                 campaigns.provided.steer,
                 campaigns.provided.send_to_all,
+                campaigns.provided.dry_run,
+                closing,
                 security.provided.principal.call(Scope.NOTIFICATIONS),
             ),
             Singleton(callback_routes.router, notifications.provided.callback, notifications.provided.incoming),
@@ -192,5 +221,6 @@ class ApiContainer(Shared):
             ),
         ),
         documentation=Shared.settings.provided.docs_open,
+        longer=Singleton(import_routes.body_limits, Shared.settings.provided.files.most_bytes),
     )
     served = Singleton(watching.app, app, registry, Singleton(HttpMetrics, registry), tracing)

@@ -3,7 +3,7 @@
 import sys
 
 from gonets.adapters.files import child
-from gonets.adapters.phones import PhoneNumbers, operator_code_of, timezone_of
+from gonets.adapters.phones import PhoneNumbers, about
 from gonets.adapters.postgres.copying import fault_line, row_line
 
 BLOCK = 20_000  # rows
@@ -19,15 +19,10 @@ class About:
         start = phone[:5]
         found = self._known.get(start)
         if found is None:
-            found = operator_code_of(phone), timezone_of(phone)
+            found = about(phone)
             if start.startswith("+79"):
                 self._known[start] = found
         return found
-
-
-def program(region: str) -> tuple[str, ...]:
-    """The arguments of a Python that runs this."""
-    return "-m", "gonets.entrypoints.read_file", region
 
 
 def main() -> None:

@@ -17,7 +17,8 @@ from gonets.adapters.rabbitmq.queues import RabbitQueues
 from gonets.adapters.telemetry.metered import MeteredWakes
 from gonets.adapters.telemetry.metrics import BatchMetrics, RetentionMetrics, WakeMetrics, create_registry
 from gonets.adapters.telemetry.watch import Watcher
-from gonets.bootstrap import campaigns, channels, retention
+from gonets.bootstrap import campaigns, channels, imports, retention
+from gonets.bootstrap.erasure import erase
 from gonets.bootstrap.shared import Shared
 from gonets.core.notifications.use_cases import WakeNotifications
 from gonets.core.tasks.liveness import Watch
@@ -42,6 +43,7 @@ class SchedulerContainer(Shared):
     notification_wakes = Singleton(PostgresNotificationWakes, pool)
     wake_notifications = Singleton(WakeNotifications, notification_wakes, Singleton(RabbitNotificationNews, publisher))
     keep_campaigns = Singleton(campaigns.keep, pool, publisher, Shared.settings.provided.campaigns)
+    wake_imports = Singleton(imports.wake, pool, publisher, Shared.settings)
     senders = Singleton(channels.Senders, Shared.settings)
     follow_starts = Singleton(channels.follow_starts, pool, senders, Shared.settings)
     # Of its own: many rows go in one statement.
@@ -52,6 +54,7 @@ class SchedulerContainer(Shared):
         Shared.settings.provided.retention,
         Singleton(RetentionMetrics, registry),
     )
+    erase_contact = Singleton(erase, retention_pool, publisher)
     watching_pool = Singleton(Pool, Shared.database.dsn, size=1, timeout=30.0)
     queues = Singleton(RabbitQueues, Shared.rabbit.url, timeout=5.0)
     watcher = Singleton(

@@ -18,6 +18,7 @@ def main() -> None:
         pools = [container.pool(), container.watching_pool(), container.retention_pool()]
         leader, publisher, wake = container.leader(), container.publisher(), container.wake()
         wake_notifications, keep_campaigns = container.wake_notifications(), container.keep_campaigns()
+        wake_imports = container.wake_imports()
         watcher, queues, follow_starts = container.watcher(), container.queues(), container.follow_starts()
         end_metrics = metrics.serve(container.registry(), settings.metrics.host, settings.metrics.port)
         for pool in pools:
@@ -36,6 +37,7 @@ def main() -> None:
 
         async def more() -> bool:
             tasks, notifications, _ = await wake(), await wake_notifications(), await keep_campaigns()
+            await wake_imports()
             return tasks == wake.limit or notifications == wake_notifications.limit
 
         async def once() -> None:
@@ -50,17 +52,20 @@ def main() -> None:
             if leading.is_set():
                 await follow_starts()
 
-        remove_expired = container.remove_expired()
+        remove_expired, erase = container.remove_expired(), container.erase_contact()
 
         async def expire() -> None:
             await leading.wait()
+            await erase.again()
             await remove_expired(lambda: leading.is_set() and not stop.is_set())
 
         following = asyncio.create_task(every(settings.scheduler.listen_interval, follow, stop), name="starts")
         forgetting = asyncio.create_task(every(_FORGET_EVERY, container.notification_wakes().forget, stop))
+        forgetting_imports = asyncio.create_task(every(_FORGET_EVERY, wake_imports.forget, stop))
         expiring = asyncio.create_task(every(_FORGET_EVERY, expire, stop), name="retention")
         await every(settings.scheduler.interval, once, stop)
         await forgetting
+        await forgetting_imports
         watching.cancel()
         following.cancel()
         expiring.cancel()

@@ -88,8 +88,8 @@ class Reading:
         staged: list[str] = []
         faults: list[str] = []
         for number, cells in rows.rows():
-            found = check(cells) if type(cells) is list else cells
-            if type(found) is Row:
+            found = cells if isinstance(cells, Fault) else check(cells)
+            if isinstance(found, Row):
                 staged.append(row_line(number, found))
             else:
                 faults.append(fault_line(number, found))

@@ -104,7 +104,7 @@ class Lines:
         self._file = path.open("rb", buffering=_CHUNK)
         self.position = position
         if position == 0:
-            start = self._file.peek(3)[:3]
+            start = self._file.read(3)
             self.position = next((len(mark) for mark, name in _MARKS if name == encoding and start.startswith(mark)), 0)
         self.go_to(self.position)
         self.taken = 0

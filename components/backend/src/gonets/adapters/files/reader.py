@@ -24,7 +24,7 @@ class ChildReader:
         self._program = program
         self._preview_timeout = preview_timeout
 
-    async def preview(self, path: Path, file_name: str, wanted: Wanted, rows: int) -> Preview:
+    async def preview(self, path: Path, wanted: Wanted, rows: int) -> Preview:
         request = {"do": "preview", "path": str(path), "wanted": asdict(wanted), "rows": rows}
         try:
             async with asyncio.timeout(self._preview_timeout), self._child(request) as out:

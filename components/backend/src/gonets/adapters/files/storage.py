@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import obstore
 from obstore.exceptions import BaseError
@@ -16,6 +16,9 @@ from obstore.exceptions import NotFoundError as ObjectNotFound
 from obstore.store import S3Store
 
 from gonets.core.shared.errors import NotFound, Unavailable
+
+if TYPE_CHECKING:
+    from obstore.store import S3Config
 
 _PART = 8 * 2**20  # bytes; S3 takes no smaller ones but the last
 
@@ -86,19 +89,18 @@ class S3Storage:
 
     def __init__(self, bucket: str, *, endpoint: str, region: str, key_id: str, secret: str) -> None:
         """`endpoint`: empty for Amazon's."""
-        plain = endpoint.startswith("http://")
+        config: S3Config = {"region": region, "access_key_id": key_id, "secret_access_key": secret}
+        if endpoint:
+            config["endpoint"] = endpoint
         self._store = S3Store(
             bucket,
-            region=region,
-            access_key_id=key_id,
-            secret_access_key=secret,
+            config=config,
             client_options={
-                "allow_http": plain,
+                "allow_http": endpoint.startswith("http://"),
                 "timeout": timedelta(seconds=60),
                 "connect_timeout": timedelta(seconds=5),
             },
             retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=20)},
-            **({"endpoint": endpoint} if endpoint else {}),
         )
 
     async def put(self, key: str, chunks: AsyncIterator[bytes]) -> None:
@@ -114,7 +116,7 @@ class S3Storage:
             path = Path(folder) / "file"
             try:
                 found = await obstore.get_async(self._store, _checked(key))
-                with path.open("wb") as file:  # noqa: ASYNC230 - written by a thread
+                with path.open("wb") as file:
                     async for chunk in found.stream(min_chunk_size=_PART):
                         await asyncio.to_thread(file.write, bytes(chunk))
             except (ObjectNotFound, FileNotFoundError) as error:

@@ -15,7 +15,6 @@ from gonets.adapters.postgres.lifeline import PostgresLifeline
 from gonets.adapters.postgres.pool import Pool, database_errors
 from gonets.core.contacts.columns import Target
 from gonets.core.contacts.imports import (
-    KEPT,
     MOST_DEATHS,
     Block,
     Counts,
@@ -29,7 +28,6 @@ from gonets.core.contacts.imports import (
     Reject,
     Writing,
 )
-from gonets.core.contacts.rows import Code
 from gonets.core.shared.errors import Unavailable
 
 WAKE_AGAIN = timedelta(seconds=30)
@@ -153,32 +151,25 @@ LEFT JOIN {table} e ON e.owner_id = $1 AND lower(e.email) = lower(s.email)
 
 _REPORT = """
 INSERT INTO contact_import_reject (import_id, row, "column", value, code, reason)
-SELECT $2, row,
-       CASE WHEN by_phone IS NOT NULL AND (by_email IS NULL OR by_phone = by_email) THEN $3 ELSE $4 END,
-       left(CASE WHEN by_phone IS NOT NULL AND (by_email IS NULL OR by_phone = by_email) THEN phone ELSE email END, 100),
-       CASE WHEN by_phone <> by_email THEN '{two}' ELSE '{duplicate}' END,
+SELECT $2, row, CASE WHEN of_phone THEN $3 ELSE $4 END, left(CASE WHEN of_phone THEN phone ELSE email END, 100),
+       CASE WHEN by_phone <> by_email THEN 'twoContacts' ELSE 'duplicate' END,
        CASE WHEN by_phone <> by_email
             THEN 'the phone is contact ' || by_phone || '''s and the e-mail address contact ' || by_email || '''s'
             ELSE 'contact ' || target || ' has it already' END
-FROM found
+FROM (SELECT *, by_phone IS NOT NULL AND (by_email IS NULL OR by_phone = by_email) AS of_phone FROM found) f
 """
 
-_SKIP = (
-    "WITH found AS (SELECT * FROM ("
-    + _WHOSE
-    + ") w WHERE target IS NOT NULL), reported AS ("
-    + _REPORT.format(two=Code.TWO_CONTACTS.value, duplicate=Code.DUPLICATE.value)
-    + ") SELECT count(*) FILTER (WHERE by_phone <> by_email) AS rejected, count(*) AS found FROM found"
-)
+_SKIP = """
+WITH found AS (SELECT * FROM ({whose}) w WHERE target IS NOT NULL), reported AS ({report})
+SELECT count(*) FILTER (WHERE by_phone <> by_email) AS rejected, count(*) AS found FROM found
+"""
 
-_REJECT_TWO = (
-    "WITH found AS (SELECT * FROM ("
-    + _WHOSE
-    + ") w WHERE by_phone <> by_email AND ($5::bigint IS NULL OR row = $5)), gone AS ("
-    "DELETE FROM staged s USING found WHERE s.row = found.row), reported AS ("
-    + _REPORT.format(two=Code.TWO_CONTACTS.value, duplicate=Code.DUPLICATE.value)
-    + ") SELECT count(*) FROM found"
-)
+_REJECT_TWO = """
+WITH found AS (SELECT * FROM ({whose}) w WHERE by_phone <> by_email AND ($5::bigint IS NULL OR row = $5)),
+     gone AS (DELETE FROM staged s USING found WHERE s.row = found.row),
+     reported AS ({report})
+SELECT count(*) FROM found
+"""
 
 # Of rows that speak of one contact, one phone or one address the first; the others see in another round what it left.
 _UPDATE = """
@@ -248,7 +239,7 @@ class PostgresImports:
         self._pool = pool
 
     async def add(self, new: NewImport) -> Import:
-        options = {"mode": new.mode.value, "dry_run": new.dry_run, "layout": asdict(new.layout)}
+        options: Any = {"mode": new.mode.value, "dry_run": new.dry_run, "layout": asdict(new.layout)}
         checking = new.dry_run or new.mode is Mode.FAIL
         values = new.owner_id, new.file_name, new.file_key, new.size, to_jsonb(options), checking, WAKE_AGAIN
         [row] = await self._pool.fetch(_ADD, *values)
@@ -293,9 +284,9 @@ class PostgresImports:
     async def file_gone(self, import_id: int) -> None:
         await self._pool.fetch("UPDATE contact_import SET file_gone = true WHERE id = $1", import_id)
 
-    async def forget(self) -> None:
+    async def forget(self, age: timedelta) -> None:
         await self._pool.fetch(
-            "DELETE FROM contact_import WHERE file_gone AND finished_at < clock_timestamp() - $1::interval", KEPT
+            "DELETE FROM contact_import WHERE file_gone AND finished_at < clock_timestamp() - $1::interval", age
         )
 
 
@@ -361,6 +352,10 @@ class _Blocks:
         called = {target: headers[place] for place, target in found.layout.columns.items()}
         self._called = called.get(Target.PHONE, ""), called.get(Target.EMAIL, "")
 
+    def _on(self, statement: str) -> str:
+        """The statement, on the contacts or on their copies."""
+        return statement.format(table=self._table, whose=_WHOSE.format(table=self._table), report=_REPORT)
+
     async def write(self, block: Block) -> bool:
         async with database_errors():
             transaction = self._connection.transaction()
@@ -387,14 +382,13 @@ class _Blocks:
         await connection.copy_to_table("staged", source=_Source(block.staged), columns=STAGED)
         if self._import.checking:
             await connection.fetch(_COPIED, owner)
-        counts["created"] = await connection.fetchval(_INSERT.format(table=self._table), owner)
+        counts["created"] = await connection.fetchval(self._on(_INSERT), owner)
         if counts["created"] < block.accepted:
-            await connection.fetch(_LEAVE.format(table=self._table))
+            await connection.fetch(self._on(_LEAVE))
             if self._import.mode is Mode.UPDATE:
                 await self._update(counts)
             else:
-                skip = _SKIP.format(table=self._table)
-                row = await connection.fetchrow(skip, owner, self._import.id, *self._called)
+                row = await connection.fetchrow(self._on(_SKIP), owner, self._import.id, *self._called)
                 # Where one duplicate stops everything, these are duplicates, too.
                 rejected = row["rejected"] if self._import.mode is Mode.SKIP else 0
                 counts["rejected"] += rejected
@@ -411,10 +405,8 @@ class _Blocks:
     async def _update_some(self, counts: dict[str, int], row: int | None) -> bool:
         """The row, or in one statement as many as can be. False: none are left."""
         owner, number = self._import.owner_id, self._import.id
-        reject = _REJECT_TWO.format(table=self._table)
-        rejected = await self._connection.fetchval(reject, owner, number, *self._called, row)
-        whose = _WHOSE.format(table=self._table)
-        done = await self._connection.fetchrow(_UPDATE.format(table=self._table, whose=whose), owner, row)
+        rejected = await self._connection.fetchval(self._on(_REJECT_TWO), owner, number, *self._called, row)
+        done = await self._connection.fetchrow(self._on(_UPDATE), owner, row)
         counts["rejected"] += rejected
         counts["updated"] += done["updated"]
         counts["unchanged"] += done["chosen"] - done["updated"]

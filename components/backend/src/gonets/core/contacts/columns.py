@@ -76,11 +76,11 @@ def assign(headers: Sequence[str], by_hand: Mapping[str, str | None]) -> Columns
     for place, header in enumerate(headers):
         if place in spoken:
             continue
-        target = recognised(header)
-        if target is None and by_hand.get(REST) == ATTRIBUTES and (name := _attribute_name(header)):
-            target = f"{ATTRIBUTES}.{name}"
-        if target is not None and target not in found.values():
-            found[place] = target
+        known = recognised(header)
+        if known is None and by_hand.get(REST) == ATTRIBUTES and (attribute := _attribute_name(header)):
+            known = f"{ATTRIBUTES}.{attribute}"
+        if known is not None and known not in found.values():
+            found[place] = known
     if len(set(found.values())) < len(found):
         raise Invalid("columns", "no two columns can hold the same")
     if by_hand.get(REST) not in (None, ATTRIBUTES):

@@ -5,6 +5,7 @@ import logging
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from gonets.core.contacts.imports import (
@@ -42,10 +43,10 @@ class ManageImports:
     news: ImportNews
     audit: Audit
 
-    async def preview(self, path: Path, file_name: str, wanted: Wanted, rows: int) -> Preview:
+    async def preview(self, path: Path, wanted: Wanted, rows: int) -> Preview:
         """Raises Invalid for a file that cannot be read, and for what is asked and does not fit it."""
         try:
-            return await self.reader.preview(path, file_name, wanted, rows)
+            return await self.reader.preview(path, wanted, rows)
         except FileRefused as error:
             raise Invalid("file", str(error)) from error
 
@@ -53,7 +54,7 @@ class ManageImports:
         self, actor: Actor, path: Path, file_name: str, size: int, wanted: Wanted, chunks: Chunks
     ) -> Import:
         """Raises Invalid as `preview` does; Unavailable: nothing was begun. `chunks` gives the file at `path`."""
-        layout = (await self.preview(path, file_name, wanted, 0)).layout
+        layout = (await self.preview(path, wanted, 0)).layout
         key = f"imports/{uuid.uuid4()}"
         await self.storage.put(key, chunks())
         try:
@@ -173,6 +174,8 @@ class WakeImports:
     wakes: ImportWakes
     news: ImportNews
     storage: FileStorage
+    kept: timedelta | None
+    """For so long an import that has ended can be looked at, with its report; None: for ever."""
     limit: int = 100
 
     async def __call__(self) -> int:
@@ -190,4 +193,5 @@ class WakeImports:
         for number, key in await self.wakes.leftover(1000):
             await self.storage.delete(key)
             await self.wakes.file_gone(number)
-        await self.wakes.forget()
+        if self.kept is not None:
+            await self.wakes.forget(self.kept)

@@ -10,8 +10,6 @@ from typing import Protocol
 
 from gonets.core.contacts.columns import Columns
 
-KEPT = timedelta(days=30)
-"""For so long an import that has ended can be looked at, with its report."""
 MOST_DEATHS = 3
 """So many workers may die over one block."""
 
@@ -199,7 +197,7 @@ class FileStorage(Protocol):
 class FileReader(Protocol):
     """Reads files in a process of its own, whose memory is bounded. Raises FileRefused."""
 
-    async def preview(self, path: Path, file_name: str, wanted: Wanted, rows: int) -> Preview:
+    async def preview(self, path: Path, wanted: Wanted, rows: int) -> Preview:
         """Raises Invalid for what is asked and does not fit the file."""
 
     def blocks(self, path: Path, layout: Layout, position: int, row: int) -> AsyncIterator[Block]:
@@ -270,8 +268,8 @@ class ImportWakes(Protocol):
 
     async def file_gone(self, import_id: int) -> None: ...
 
-    async def forget(self) -> None:
-        """Removes imports that ended KEPT ago."""
+    async def forget(self, age: timedelta) -> None:
+        """Removes imports that ended so long ago, with their reports."""
 
 
 class ImportNews(Protocol):

@@ -155,6 +155,11 @@ class CheckRow:
         return Fault(self._headers[place], shown(value), code, reason)
 
 
+def is_formula(value: str) -> bool:
+    """Whether a spreadsheet would compute it."""
+    return _FORMULA.match(value) is not None
+
+
 def shown(value: str) -> str:
     """Its beginning, as any table can hold it."""
     text = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", value[: LONGEST_SHOWN + 1]).replace(
