@@ -18,6 +18,7 @@ from gonets.core.channels.model import (
     Channel,
     ChannelType,
     Delivery,
+    Incoming,
     Message,
     Receipt,
     Refusal,
@@ -375,6 +376,21 @@ async def test_a_receipt_that_cannot_be_stored_is_asked_for_again(
     await kind.send(channel(centre.port), send())
     assert [one["status"] for one in await centre.wait("deliver_sm_resp")] == [0x64]
     await kind.send(channel(centre.port), send())
+    assert [one["status"] for one in await centre.wait("deliver_sm_resp", 2)] == [0x64, 0]
+
+
+@pytest.mark.parametrize("text", ["STOP", "СТОП", "stop, please", "a" * 140])
+async def test_what_people_write_is_handed_in(
+    senders: Make, centre: SmsCentre, people: People, receipts: Receipts, text: str
+) -> None:
+    people.away = 1
+    await senders().listen(channel(centre.port))
+    centre.tell(f"person {text}")
+    assert [one["status"] for one in await centre.wait("deliver_sm_resp")] == [0x64], "to be brought again"
+    centre.tell(f"person {text}")
+    await people.wait()
+    assert people.wrote == [(9, "+79161234567", text)]
+    assert receipts.stored == []
     assert [one["status"] for one in await centre.wait("deliver_sm_resp", 2)] == [0x64, 0]
 
 
