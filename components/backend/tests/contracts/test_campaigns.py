@@ -406,7 +406,7 @@ async def test_the_scheduler_finds_what_starts_ends_and_is_through(campaigns):
 
 
 async def test_a_campaign_is_through_when_nothing_waits(campaigns):
-    [first, second] = await campaigns.contacts(2)
+    await campaigns.contacts(2)
     made = await campaigns.fanned_out()
     assert await campaigns.wakes.through(9) == []
     for message in (await campaigns.messages.page(made.id, status=None, cursor=None, limit=9)).messages:

@@ -337,7 +337,7 @@ class FakeAudit:
     def __init__(self) -> None:
         self.notes: list[tuple[str, int]] = []
 
-    async def note(self, actor: object, action: str, object_id: int, detail: dict[str, JSON]) -> None:  # noqa: ARG002
+    async def note(self, actor: object, action: str, object_id: int, detail: dict[str, JSON]) -> None:
         self.notes.append((action, object_id))
 
 

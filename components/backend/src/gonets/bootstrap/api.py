@@ -158,6 +158,7 @@ class ApiContainer(Shared):
                 contacts.provided.manage,
                 contacts.provided.export,
                 contacts.provided.tag,
+                contacts.provided.enrich,
                 security.provided.principal.call(Scope.CONTACTS),
             ),
             Singleton(

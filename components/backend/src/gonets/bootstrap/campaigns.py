@@ -9,6 +9,7 @@ from gonets.adapters.postgres.campaigns import (
     PostgresCampaignWakes,
     PostgresCampaignWork,
     PostgresChunkLine,
+    PostgresCrowds,
 )
 from gonets.adapters.postgres.lifeline import PostgresLifeline
 from gonets.adapters.postgres.pool import Pool
@@ -18,16 +19,19 @@ from gonets.adapters.rabbitmq.campaigns import RabbitCampaignNews, TakeCampaignW
 from gonets.adapters.rabbitmq.publisher import Publisher
 from gonets.adapters.rabbitmq.receiver import Receiver
 from gonets.bootstrap.notifications import now
+from gonets.core.campaigns.estimate import Tariff
 from gonets.core.campaigns.fan_out import RunCampaign
 from gonets.core.campaigns.model import Content
 from gonets.core.campaigns.permits import CampaignPermits
 from gonets.core.campaigns.ports import Abandon, Audiences, Audit
 from gonets.core.campaigns.schedule import KeepCampaigns
-from gonets.core.campaigns.use_cases import DrawUp, ManageCampaigns, ReadCampaigns, SendToAll, SteerCampaigns
-from gonets.core.channels.ports import ChannelsOf
+from gonets.core.campaigns.use_cases import DrawUp, DryRun, ManageCampaigns, ReadCampaigns, SendToAll, SteerCampaigns
+from gonets.core.channels.model import ChannelType
+from gonets.core.channels.ports import ChannelKinds, ChannelsOf
 from gonets.core.notifications.dispatch import new_stamp
 from gonets.core.templates import rendering
 from gonets.settings import Campaigns as CampaignSettings
+from gonets.settings import Settings
 
 _CONCURRENCY = 4
 """Campaigns and chunks in one worker's hands. Few, so that what others hand in finds a worker soon."""
@@ -62,6 +66,7 @@ class Doors:
     manage: ManageCampaigns
     steer: SteerCampaigns
     send_to_all: SendToAll
+    dry_run: DryRun
 
 
 def doors(
@@ -70,16 +75,29 @@ def doors(
     channels: ChannelsOf,
     audiences: Audiences,
     audit: Audit,
-    settings: CampaignSettings,
+    kinds: ChannelKinds,
+    patient: Pool,
+    settings: Settings,
 ) -> Doors:
+    """`patient`: a pool for questions that take long."""
     store, news = PostgresCampaigns(pool), RabbitCampaignNews(publisher)
-    latest_start = timedelta(seconds=settings.latest_start)
+    latest_start = timedelta(seconds=settings.campaigns.latest_start)
     draw_up = DrawUp(channels, TemplatesOf(PostgresTemplates(pool)), audiences, now, latest_start)
     read = ReadCampaigns(store, PostgresCampaignMessages(pool))
     return Doors(
         manage=ManageCampaigns(read, draw_up, audit),
         steer=SteerCampaigns(read, news, audit, now),
         send_to_all=SendToAll(store, draw_up, news, audit, now),
+        dry_run=DryRun(read, PostgresCrowds(patient), channels, kinds, _tariff(settings), now),
+    )
+
+
+def _tariff(settings: Settings) -> Tariff:
+    rates, prices = settings.notifications.rate_of, settings.sms.price_of
+    return Tariff(
+        {ChannelType(name): rate for name, rate in rates.items()},
+        {ChannelType(name): price for name, price in prices.items()},
+        settings.sms.currency,
     )
 
 

@@ -37,6 +37,7 @@ def main() -> None:
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+        container.closing().set()
         server.should_exit = True
         stopping.cancel()
         await serving

@@ -1,11 +1,16 @@
 """Routes of campaigns."""
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+import contextlib
+import csv
+import io
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime, time, timedelta
 from http import HTTPStatus
 from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from fastapi.responses import StreamingResponse
 from pydantic import Field, StrictInt, StrictStr, field_validator, model_validator
 
 from gonets.adapters.http.bodies import JsonRoute
@@ -13,8 +18,10 @@ from gonets.adapters.http.camel import MAX_ID, Answer, Asked, Name
 from gonets.adapters.http.failed import Time
 from gonets.adapters.http.notifications import RecipientView
 from gonets.adapters.http.problems import TOO_LARGE, responses
-from gonets.core.campaigns.model import PENDING, Campaign, Counts, Status
+from gonets.core.campaigns.estimate import Estimate
+from gonets.core.campaigns.model import OVER, PENDING, Campaign, Counts, Status
 from gonets.core.campaigns.use_cases import (
+    DryRun,
     ManageCampaigns,
     Plan,
     SendToAll,
@@ -23,10 +30,11 @@ from gonets.core.campaigns.use_cases import (
 from gonets.core.campaigns.windows import EVERY_DAY, SendWindow, known_zone
 from gonets.core.channels.model import ChannelType
 from gonets.core.contacts.audience import EVERYBODY, Audience, audience_of
+from gonets.core.contacts.rows import is_formula
 from gonets.core.identity.model import Principal
 from gonets.core.notifications.model import MAX_ROUTE, MAX_TEXT, Notification
 from gonets.core.notifications.model import Status as MessageStatus
-from gonets.core.shared.errors import Invalid
+from gonets.core.shared.errors import Invalid, NotFound, Unavailable
 
 _LONGEST_FALLBACK = 30 * 86_400
 _MOST_A_SECOND = 1_000_000
@@ -316,6 +324,109 @@ class MessageList(Answer):
     next_cursor: Annotated[str | None, Field(description="Give it as `cursor` for the next page; null on the last")]
 
 
+class EstimateView(Answer):
+    """What a campaign would come to."""
+
+    now: Annotated[int, Field(description="Messages that leave at the start")]
+    later: Annotated[int, Field(description="Messages whose recipient's window is still shut then")]
+    suppressed: Annotated[int, Field(description="People who must not be written to")]
+    no_address: Annotated[int, Field(description="People whom no channel of the route reaches")]
+    by_channel_type: Annotated[dict[ChannelType, int], Field(description="By the first channel of each route")]
+    segments: Annotated[int, Field(description="Of the text as SMS")]
+    ends_at: Annotated[datetime | None, Field(description="About; null: nothing limits how fast they go")]
+    cost: Annotated[float | None, Field(description="About; null: SMS_PRICES does not say what a segment costs")]
+    currency: str
+
+    @classmethod
+    def of(cls, found: Estimate) -> Self:
+        return cls(
+            now=found.now,
+            later=found.later,
+            suppressed=found.suppressed,
+            no_address=found.no_address,
+            by_channel_type=dict(found.by_type),
+            segments=found.segments,
+            ends_at=found.ends_at,
+            cost=found.cost,
+            currency=found.currency,
+        )
+
+
+_COLUMNS = (
+    "id",
+    "contactId",
+    "telegramChatId",
+    "email",
+    "phone",
+    "status",
+    "reason",
+    "channelId",
+    "channelType",
+    "createdAt",
+    "sentAt",
+    "finishedAt",
+)
+
+
+async def _csv(pages: AsyncIterator[Sequence[Notification]]) -> AsyncIterator[str]:
+    # The mark tells spreadsheet programs that it is UTF-8.
+    yield "\N{ZERO WIDTH NO-BREAK SPACE}" + ",".join(_COLUMNS) + "\r\n"
+    async for page in pages:
+        text = io.StringIO()
+        csv.writer(text).writerows(_cells(one) for one in page)
+        yield text.getvalue()
+
+
+def _cells(found: Notification) -> Sequence[str]:
+    to, channel = found.recipient, found.channel
+    times = (found.created_at, found.sent_at, found.finished_at)
+    return [
+        str(found.id),
+        str(found.contact_id or ""),
+        _defused(to.telegram_chat_id),
+        _defused(to.email),
+        _defused(to.phone),
+        found.status.value,
+        _defused(found.reason),
+        str(channel.id) if channel else "",
+        channel.type.value if channel else "",
+        *("" if at is None else at.isoformat() for at in times),
+    ]
+
+
+def _defused(value: str | None) -> str:
+    """What a spreadsheet would compute is shown as a text (OWASP, CSV injection)."""
+    return f"'{value}" if value and is_formula(value) else value or ""
+
+
+_EVERY, _HEARTBEAT, _QUIET = 1, 15, 3
+"""Seconds: between two looks; after which no news are told by a sign of life; after which what is over is quiet."""
+
+
+async def _events(look: Callable[[], Awaitable[tuple[Campaign, Counts]]], closing: asyncio.Event) -> AsyncIterator[str]:
+    said, quiet = "", 0
+    while not closing.is_set():
+        try:
+            found, counts = await look()
+        except NotFound:
+            break
+        except Unavailable:
+            yield ": unavailable\n\n"
+        else:
+            data = ProgressView.of(found, counts).model_dump_json(by_alias=True)
+            if data != said:
+                yield f"event: progress\ndata: {data}\n\n"
+                said, quiet = data, 0
+            elif found.status in OVER and quiet >= _QUIET:
+                break
+            elif quiet % _HEARTBEAT == _HEARTBEAT - 1:
+                yield ": nothing new\n\n"
+        quiet += 1
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(closing.wait(), _EVERY)
+    yield "event: end\ndata: {}\n\n"
+
+
 CampaignId = Annotated[int, Path(ge=1, le=MAX_ID)]
 _KEY = "The same key and body again is the same campaign; the same key with another body is refused"
 Key = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=200, description=_KEY)]
@@ -334,9 +445,12 @@ def router(
     manage: ManageCampaigns,
     steer: SteerCampaigns,
     send_to_all: SendToAll,
+    dry_run: DryRun,
+    closing: asyncio.Event,
     who: Callable[..., Awaitable[Principal]],
 ) -> APIRouter:
-    """`/campaigns` and `/send-notification`. `who`: yields the principal, as Security gives it."""
+    """`/campaigns` and `/send-notification`. `closing`: set when the process is about to leave. `who`: yields the
+    principal, as Security gives it."""
     routes = APIRouter(tags=["campaigns"], route_class=JsonRoute)
     User = Annotated[Principal, Depends(who)]  # noqa: N806 - a type
     read = manage.read
@@ -426,6 +540,44 @@ def router(
     ) -> MessageList:
         page = await read.messages_of(user.user_id, campaign_id, status=status, cursor=cursor, limit=limit)
         return MessageList(messages=[MessageView.of(one) for one in page.messages], next_cursor=page.next_cursor)
+
+    @routes.get(
+        "/campaigns/{campaign_id}/messages/export",
+        summary="Export a campaign's messages as CSV",
+        response_class=StreamingResponse,
+        responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}, **responses(*_ONE)},
+    )
+    async def export_messages(
+        user: User, campaign_id: CampaignId, status: MessageStatus | None = None
+    ) -> StreamingResponse:
+        """Sent while it is read. An apostrophe is put before what a spreadsheet would compute."""
+        pages = await read.all_messages(user.user_id, campaign_id, status)
+        return StreamingResponse(
+            _csv(pages),
+            media_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": f'attachment; filename="campaign-{campaign_id}.csv"'},
+        )
+
+    @routes.get(
+        "/campaigns/{campaign_id}/events",
+        summary="Follow a campaign's progress",
+        response_class=StreamingResponse,
+        responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}, **responses(*_ONE)},
+    )
+    async def follow_campaign(user: User, campaign_id: CampaignId) -> StreamingResponse:
+        """Server-sent events: `progress` with its counts, once a second while they change, and `end` when it is over
+        and nothing changes any more. Then close: whoever connects again begins anew."""
+        await read.one(user.user_id, campaign_id)
+        return StreamingResponse(
+            _events(lambda: read.with_counts(user.user_id, campaign_id), closing),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        )
+
+    @routes.post("/campaigns/{campaign_id}/dry-run", summary="What it would come to", responses=responses(*_ONE))
+    async def try_campaign(user: User, campaign_id: CampaignId) -> EstimateView:
+        """As the audience, the suppressions and the channels are now. Nothing is sent."""
+        return EstimateView.of(await dry_run(user.user_id, campaign_id))
 
     @routes.post(
         "/send-notification/{template_id}",

@@ -14,9 +14,10 @@ from gonets.adapters.postgres.jsonb import storable, to_jsonb
 from gonets.adapters.postgres.lifeline import PostgresLifeline
 from gonets.adapters.postgres.notifications import from_row
 from gonets.adapters.postgres.pool import Pool
-from gonets.core.campaigns.model import Campaign, Chunk, Content, Counts, Status
+from gonets.core.campaigns.model import Campaign, Chunk, Content, Counts, Crowd, Status
 from gonets.core.campaigns.ports import OUTSTANDING, CampaignPage, MessagePage
 from gonets.core.campaigns.windows import SendWindow, known_zone, next_opening
+from gonets.core.channels.model import Address
 from gonets.core.contacts.audience import Audience, audience_of
 from gonets.core.notifications.model import Status as MessageStatus
 from gonets.core.shared.json import JSON
@@ -88,6 +89,19 @@ WITH look AS MATERIALIZED (
     FROM look
 )
 SELECT looked_to, found.* FROM reach LEFT JOIN found ON true ORDER BY contact_id
+"""
+
+_CROWDS = """
+SELECT timezone, telegram_chat_id IS NOT NULL AS "has_telegramChatId", email IS NOT NULL AS has_email,
+       phone IS NOT NULL AS has_phone, chats.address IS NOT NULL AS "stop_telegramChatId",
+       mails.address IS NOT NULL AS stop_email, phones.address IS NOT NULL AS stop_phone, count(*) AS people
+FROM contact
+     LEFT JOIN suppression chats ON (chats.owner_id, chats.kind, chats.address)
+         = ($1, 'telegramChatId', lower(contact.telegram_chat_id))
+     LEFT JOIN suppression mails ON (mails.owner_id, mails.kind, mails.address) = ($1, 'email', lower(contact.email))
+     LEFT JOIN suppression phones ON (phones.owner_id, phones.kind, phones.address) = ($1, 'phone', contact.phone)
+WHERE contact.owner_id = $1 AND {audience}
+GROUP BY 1, 2, 3, 4, 5, 6, 7
 """
 
 _CLAIM = f"""
@@ -330,6 +344,26 @@ class PostgresCampaignMessages:
             if len(rows) == limit:
                 break
         return MessagePage([from_row(row, None) for row in rows], to_cursor(_NO_TIME, after))
+
+
+class PostgresCrowds:
+    """Implements Crowds."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def count(self, owner_id: int, audience: Audience) -> Sequence[Crowd]:
+        condition, values = audiences.condition(audience, 2)
+        rows = await self._pool.fetch(_CROWDS.format(audience=condition), owner_id, *values)
+        return [
+            Crowd(
+                row["timezone"],
+                frozenset(one for one in Address if row[f"has_{one.value}"]),
+                frozenset(one for one in Address if row[f"stop_{one.value}"]),
+                row["people"],
+            )
+            for row in rows
+        ]
 
 
 class PostgresAudiences:

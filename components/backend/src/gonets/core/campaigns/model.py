@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from gonets.core.campaigns.windows import SendWindow
-from gonets.core.channels.model import Recipient
+from gonets.core.channels.model import Address, Recipient
 from gonets.core.contacts.audience import Audience
 from gonets.core.notifications.model import Notification
 from gonets.core.notifications.model import Status as MessageStatus
@@ -105,6 +105,16 @@ class Campaign:
             started_at=at if to is Status.RUNNING and self.started_at is None else self.started_at,
             finished_at=at if to in OVER else None,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """So many people of an audience with one time zone, who have these kinds of addresses; of them are `suppressed`."""
+
+    zone: str | None
+    has: frozenset[Address]
+    suppressed: frozenset[Address]
+    people: int
 
 
 Counts = Mapping[MessageStatus, int]

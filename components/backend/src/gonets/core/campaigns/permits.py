@@ -19,7 +19,7 @@ _MOST = 10_000
 
 @dataclass(frozen=True, slots=True)
 class CampaignPermits:
-    """Implements Permits. What was read of a campaign holds for `fresh_for` seconds: so long a pause may be overheard."""
+    """Implements Permits. What was read of a campaign holds for `fresh_for` seconds."""
 
     standings: Standings
     now: Clock

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from gonets.core.campaigns.model import Campaign, Chunk, Content, Counts, Outcome, Status, Waiting
+from gonets.core.campaigns.model import Campaign, Chunk, Content, Counts, Crowd, Outcome, Status, Waiting
 from gonets.core.channels.model import Channel
 from gonets.core.contacts.audience import Audience
 from gonets.core.notifications.model import Notification
@@ -205,6 +205,13 @@ class Audiences(Protocol):
     """The filters that an owner keeps. Raises Unavailable."""
 
     async def get(self, owner_id: int, audience_id: int) -> Audience | None: ...
+
+
+class Crowds(Protocol):
+    """An audience by what matters to a campaign."""
+
+    async def count(self, owner_id: int, audience: Audience) -> Sequence[Crowd]:
+        """As it is now: each person is in one crowd."""
 
 
 class Actor(Protocol):

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 
+from gonets.core.campaigns.estimate import Estimate, Tariff, estimate
 from gonets.core.campaigns.model import OVER, Campaign, Content, Counts, Status
 from gonets.core.campaigns.ports import (
     Actor,
@@ -14,11 +15,12 @@ from gonets.core.campaigns.ports import (
     CampaignNews,
     CampaignPage,
     CampaignStore,
+    Crowds,
     MessagePage,
     Templates,
 )
 from gonets.core.campaigns.windows import SendWindow
-from gonets.core.channels.ports import ChannelsOf
+from gonets.core.channels.ports import ChannelKinds, ChannelsOf
 from gonets.core.contacts.audience import EVERYBODY, Audience
 from gonets.core.notifications.model import MAX_TEXT, Notification
 from gonets.core.notifications.model import Status as MessageStatus
@@ -302,6 +304,25 @@ class SteerCampaigns:
                 await self.audit.note(actor, done, campaign_id, {})
                 await wake_or_leave(self.news, campaign_id)
                 return saved
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """What a campaign would come to. Nothing is sent, and nothing is kept."""
+
+    read: ReadCampaigns
+    crowds: Crowds
+    channels: ChannelsOf
+    kinds: ChannelKinds
+    tariff: Tariff
+    now: Clock
+
+    async def __call__(self, owner_id: int, campaign_id: int) -> Estimate:
+        """Raises NotFound."""
+        campaign = await self.read.one(owner_id, campaign_id)
+        crowds = await self.crowds.count(owner_id, campaign.audience)
+        channels = await self.channels.usable(owner_id)
+        return estimate(campaign, crowds, channels, self.kinds, self.tariff, self.now())
 
 
 @dataclass(frozen=True, slots=True)
