@@ -36,13 +36,13 @@ class RabbitNotificationNews:
 
     async def wake(self, notification_id: int) -> None:
         body = NotificationWake(notificationId=notification_id).model_dump_json(by_alias=True).encode()
-        properties = properties(f"notification-{notification_id}")
-        await self._publisher.publish(Outgoing(self._queue, body, properties))
+        about = properties(f"notification-{notification_id}")
+        await self._publisher.publish(Outgoing(self._queue, body, about))
 
     async def end(self, notification: Notification) -> None:
         body = NotificationResult.of(notification).model_dump_json(by_alias=True).encode()
-        properties = properties(f"notification-{notification.id}-{notification.status.value}")
-        await self._publisher.publish(Outgoing(topology.NOTIFICATION_RESULTS, body, properties))
+        about = properties(f"notification-{notification.id}-{notification.status.value}")
+        await self._publisher.publish(Outgoing(topology.NOTIFICATION_RESULTS, body, about))
 
 
 def properties(message_id: str) -> Basic.Properties:
