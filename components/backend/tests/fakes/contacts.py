@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from gonets.core.contacts.audience import Audience, SavedAudience
+from gonets.core.contacts.enrichment import Enrichment, EnrichmentStatus, PhoneFacts, Question
 from gonets.core.contacts.model import MOST_TAGS, Contact, ContactPage, Field
 from gonets.core.contacts.ports import Exported, Fields, Search
 from gonets.core.shared.errors import Invalid, Taken
@@ -136,6 +137,73 @@ class FakeContacts:
                 yield own[start : start + 2]
 
         yield Exported(sorted({name for contact in own for name in contact.attributes}), portions())
+
+
+class FakeEnrichment:
+    """Implements EnrichmentStore, for the contacts of a FakeContacts."""
+
+    def __init__(self, contacts: FakeContacts) -> None:
+        self._contacts = contacts
+        self._tasks = itertools.count(2**52)
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+        self._asked: dict[int, tuple[Question, datetime | None, str | None]] = {}
+        """Each with when it is due, None where it is over, and why it failed."""
+
+    def _contact(self, contact_id: int) -> Contact | None:
+        return next((one for (_, found), one in self._contacts.rows.items() if found == contact_id), None)
+
+    async def ask(self, owner_id: int, ids: Sequence[int]) -> int:
+        noted = 0
+        for contact_id in ids:
+            contact = self._contacts.rows.get((owner_id, contact_id))
+            before, due_at, _ = self._asked.get(contact_id, (None, None, None))
+            if contact and contact.phone and not (before and due_at and before.phone == contact.phone):
+                self._asked[contact_id] = (Question(contact_id, next(self._tasks), contact.phone), self.now, None)
+                noted += 1
+        return noted
+
+    async def get(self, owner_id: int, contact_id: int) -> Enrichment | None:
+        if (owner_id, contact_id) not in self._contacts.rows:
+            return None
+        if contact_id not in self._asked:
+            return Enrichment()
+        question, due_at, failure = self._asked[contact_id]
+        ended = EnrichmentStatus.DONE if failure is None else EnrichmentStatus.FAILED
+        return Enrichment(EnrichmentStatus.ASKED if due_at else ended, question.task_id, failure)
+
+    async def due(self, limit: int) -> Sequence[Question]:
+        ready = [(at, question) for question, at, _ in self._asked.values() if at is not None and at <= self.now]
+        found = []
+        for _, question in sorted(ready, key=lambda pair: pair[0])[:limit]:
+            if contact := self._contact(question.contact_id):
+                found.append(replace(question, timezone=contact.timezone))
+        return found
+
+    def _open(self, question: Question) -> bool:
+        found, due_at, _ = self._asked.get(question.contact_id, (question, None, None))
+        return due_at is not None and found.task_id == question.task_id
+
+    async def later(self, question: Question, delay: timedelta) -> None:
+        if self._open(question):
+            looked = replace(question, looks=question.looks + 1)
+            self._asked[question.contact_id] = (looked, self.now + delay, None)
+
+    async def answered(self, question: Question, timezone: str | None, facts: PhoneFacts) -> None:
+        if not self._open(question):
+            return
+        self._asked[question.contact_id] = (question, None, None)
+        for place, contact in self._contacts.rows.items():
+            if contact.id == question.contact_id and contact.phone == question.phone:
+                self._contacts.rows[place] = replace(
+                    contact,
+                    timezone=timezone or contact.timezone,
+                    operator=facts.operator,
+                    quality_code=facts.quality_code,
+                )
+
+    async def failed(self, question: Question, reason: str) -> None:
+        if self._open(question):
+            self._asked[question.contact_id] = (question, None, reason)
 
 
 class FakeAudiences:

@@ -15,6 +15,7 @@ from gonets.adapters.http import contacts as contact_routes
 from gonets.adapters.http import erasure as erasure_routes
 from gonets.adapters.http import failed as failed_routes
 from gonets.adapters.http import health
+from gonets.adapters.http import history as history_routes
 from gonets.adapters.http import imports as import_routes
 from gonets.adapters.http import notifications as notification_routes
 from gonets.adapters.http import suppression as suppression_routes
@@ -27,6 +28,7 @@ from gonets.adapters.phones import PhoneNumbers
 from gonets.adapters.postgres.campaigns import PostgresAudiences
 from gonets.adapters.postgres.channels import PostgresChannelOwners
 from gonets.adapters.postgres.failed import PostgresFailedTasks
+from gonets.adapters.postgres.history import PostgresHistories
 from gonets.adapters.postgres.notifications import PostgresNotifications
 from gonets.adapters.postgres.pool import Pool
 from gonets.adapters.postgres.providers import PostgresCircuits
@@ -53,6 +55,7 @@ from gonets.core.contacts.suppression import HeedOptOuts, ManageSuppressions
 from gonets.core.identity.model import Scope
 from gonets.core.notifications.incoming import TakeIncoming
 from gonets.core.notifications.use_cases import NoteReceipt
+from gonets.core.reports.history import ReadHistory, Subject
 from gonets.core.tasks.failed import HandleDeadLetters, HandleFailedTasks
 from gonets.core.tasks.use_cases import ReadTasks, SubmitTask
 
@@ -133,6 +136,7 @@ class ApiContainer(Shared):
         operator_pool,
         Shared.settings,
     )
+    histories = Singleton(PostgresHistories, pool)
     app = Singleton(
         create_app,
         routers=List(
@@ -208,6 +212,21 @@ class ApiContainer(Shared):
                 campaigns.provided.send_to_all,
                 campaigns.provided.dry_run,
                 closing,
+                security.provided.principal.call(Scope.NOTIFICATIONS),
+            ),
+            Singleton(
+                history_routes.of_contacts,
+                Singleton(ReadHistory, histories, Subject.CONTACT),
+                security.provided.principal.call(Scope.CONTACTS),
+            ),
+            Singleton(
+                history_routes.of_campaigns,
+                Singleton(ReadHistory, histories, Subject.CAMPAIGN),
+                security.provided.principal.call(Scope.NOTIFICATIONS),
+            ),
+            Singleton(
+                history_routes.of_notifications,
+                Singleton(ReadHistory, histories, Subject.NOTIFICATION),
                 security.provided.principal.call(Scope.NOTIFICATIONS),
             ),
             Singleton(callback_routes.router, notifications.provided.callback, notifications.provided.incoming),

@@ -9,6 +9,7 @@ from gonets.adapters.postgres.leader import PostgresLeader
 from gonets.adapters.postgres.notifications import PostgresNotificationWakes
 from gonets.adapters.postgres.pool import Pool
 from gonets.adapters.postgres.providers import PostgresCircuits
+from gonets.adapters.postgres.queries import PostgresTaskQueries, create_engine
 from gonets.adapters.postgres.wakes import PostgresTaskWakes
 from gonets.adapters.rabbitmq.announcements import RabbitAnnouncements
 from gonets.adapters.rabbitmq.notifications import RabbitNotificationNews
@@ -17,7 +18,7 @@ from gonets.adapters.rabbitmq.queues import RabbitQueues
 from gonets.adapters.telemetry.metered import MeteredWakes
 from gonets.adapters.telemetry.metrics import BatchMetrics, RetentionMetrics, WakeMetrics, create_registry
 from gonets.adapters.telemetry.watch import Watcher
-from gonets.bootstrap import campaigns, channels, imports, retention
+from gonets.bootstrap import campaigns, channels, contacts, imports, retention
 from gonets.bootstrap.erasure import erase
 from gonets.bootstrap.shared import Shared
 from gonets.core.notifications.use_cases import WakeNotifications
@@ -44,6 +45,8 @@ class SchedulerContainer(Shared):
     wake_notifications = Singleton(WakeNotifications, notification_wakes, Singleton(RabbitNotificationNews, publisher))
     keep_campaigns = Singleton(campaigns.keep, pool, publisher, Shared.settings.provided.campaigns)
     wake_imports = Singleton(imports.wake, pool, publisher, Shared.settings)
+    engine = Singleton(create_engine, Shared.database.dsn, timeout=5.0)
+    follow_questions = Singleton(contacts.follow, pool, Singleton(PostgresTaskQueries, engine, patience=5.0), publisher)
     senders = Singleton(channels.Senders, Shared.settings)
     follow_starts = Singleton(channels.follow_starts, pool, senders, Shared.settings)
     # Of its own: many rows go in one statement.

@@ -59,12 +59,19 @@ def main() -> None:
             await erase.again()
             await remove_expired(lambda: leading.is_set() and not stop.is_set())
 
+        async def enrich() -> None:
+            if leading.is_set():
+                await container.follow_questions()()
+
         following = asyncio.create_task(every(settings.scheduler.listen_interval, follow, stop), name="starts")
+        enriching = asyncio.create_task(every(1.0, enrich, stop), name="questions")
         forgetting = asyncio.create_task(every(_FORGET_EVERY, container.notification_wakes().forget, stop))
         forgetting_imports = asyncio.create_task(every(_FORGET_EVERY, wake_imports.forget, stop))
         expiring = asyncio.create_task(every(_FORGET_EVERY, expire, stop), name="retention")
         await every(settings.scheduler.interval, once, stop)
         await forgetting
+        await enriching
+        await container.engine().dispose()
         await forgetting_imports
         watching.cancel()
         following.cancel()

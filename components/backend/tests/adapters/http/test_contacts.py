@@ -8,7 +8,7 @@ import httpx
 import openpyxl
 import pytest
 
-from fakes.contacts import FakeAudiences, FakeContacts
+from fakes.contacts import FakeAudiences, FakeContacts, FakeEnrichment
 from fakes.identity import FakeAuditLog, FakeAuthenticate
 from gonets.adapters.files.sheets import CsvSheet, XlsxSheet, plain
 from gonets.adapters.http import audiences, contacts, health
@@ -17,6 +17,7 @@ from gonets.adapters.http.security import Security
 from gonets.adapters.phones import PhoneNumbers, about
 from gonets.bootstrap.identity import AuditOf
 from gonets.core.contacts.crowds import ManageAudiences, TagContacts
+from gonets.core.contacts.enrichment import EnrichContacts
 from gonets.core.contacts.exports import ExportContacts, ExportFormat
 from gonets.core.contacts.fields import CheckFields
 from gonets.core.contacts.use_cases import ManageContacts
@@ -54,9 +55,10 @@ def app(audit):
     manage = ManageContacts(store, CheckFields(phone, about, lambda: NOW), phone.beginnings, of_contacts)
     export = ExportContacts(store, {ExportFormat.CSV: CsvSheet, ExportFormat.XLSX: XlsxSheet})
     tag = TagContacts(store, store, of_contacts)
+    enrich = EnrichContacts(FakeEnrichment(store), store, of_contacts)
     kept = ManageAudiences(FakeAudiences(), store, AuditOf(audit, "audience"))
     allowed = Security(FakeAuthenticate(HOLDERS)).principal(Scope.CONTACTS)
-    routers = [contacts.router(manage, export, tag, allowed), audiences.router(kept, allowed)]
+    routers = [contacts.router(manage, export, tag, enrich, allowed), audiences.router(kept, allowed)]
     return create_app(routers, health.router({}, {}), documentation=True)
 
 
@@ -384,3 +386,23 @@ def _xlsx_rows(content):
 
 async def test_only_known_formats_are_exported(http):
     assert _fields(await http.get(f"{URL}/export", params={"format": "exe"})) == ["format"]
+
+
+async def test_a_provider_is_asked_about_one_or_many_phones(http, make_http):
+    made = await _create(http)
+    path = f"{URL}/{made['id']}/enrich"
+    assert (await http.get(path)).json() == {"status": "none", "taskId": None, "reason": None}
+    asked = await http.post(path)
+    assert (asked.status_code, asked.json()["status"]) == (202, "asked")
+    assert (await http.post(path)).json() == asked.json() == (await http.get(path)).json()
+    bare = (await http.post(URL, json={"name": "bare"})).json()
+    assert (await http.post(f"{URL}/{bare['id']}/enrich")).status_code == 409
+    other = (await http.post(URL, json={"name": "x", "phone": "89161234568"})).json()
+    many = await http.post(f"{URL}/enrich", json={"audience": {}})
+    assert (many.status_code, many.json()) == (202, {"asked": 1})
+    assert (await http.get(f"{URL}/{other['id']}/enrich")).json()["status"] == "asked"
+    assert (await http.post(f"{URL}/enrich", json={"ids": [made["id"], bare["id"]]})).json() == {"asked": 0}
+    async with make_http("bob") as bob:
+        for method in ("GET", "POST"):
+            assert (await bob.request(method, path)).status_code == 404
+        assert (await bob.post(f"{URL}/enrich", json={"ids": [made["id"]]})).json() == {"asked": 0}

@@ -15,6 +15,7 @@ from gonets.adapters.http.problems import TOO_LARGE, responses
 from gonets.core.contacts import model
 from gonets.core.contacts.audience import LONGEST_TAG, MOST_VALUES, Audience, audience_of
 from gonets.core.contacts.crowds import TagContacts
+from gonets.core.contacts.enrichment import EnrichContacts, Enrichment, EnrichmentStatus
 from gonets.core.contacts.exports import ExportContacts, ExportFormat
 from gonets.core.contacts.fields import Given
 from gonets.core.contacts.model import LONGEST_NAME, Contact
@@ -194,15 +195,13 @@ _FILE = {"description": "The file", "content": {media: {"schema": {"type": "stri
 MOST_IDS = 10_000
 
 
-class TagBody(Asked):
-    """Tags for the contacts with these ids, or for all of an audience."""
+class WhomBody(Asked):
+    """The contacts with these ids, or all of an audience."""
 
     ids: Annotated[list[StrictInt] | None, Field(max_length=MOST_IDS, examples=[[1, 2]])] = None
     audience: Annotated[
         dict[str, Any] | None, Field(description="In place of `ids`; {} is everybody", examples=[None])
     ] = None
-    add: Annotated[Sequence[StrictStr], Field(examples=[["vip"]])] = ()
-    remove: Annotated[Sequence[StrictStr], Field(examples=[["new"]])] = ()
 
     def whom(self) -> Audience | list[int]:
         """Raises Invalid."""
@@ -215,6 +214,31 @@ class TagBody(Asked):
         return self.ids
 
 
+class TagBody(WhomBody):
+    """Tags for these contacts."""
+
+    add: Annotated[Sequence[StrictStr], Field(examples=[["vip"]])] = ()
+    remove: Annotated[Sequence[StrictStr], Field(examples=[["new"]])] = ()
+
+
+class Asking(Answer):
+    """How many contacts the provider is asked about."""
+
+    asked: int
+
+
+class EnrichmentView(Answer):
+    """How far the last question about a contact is."""
+
+    status: EnrichmentStatus
+    task_id: Annotated[int | None, Field(description="The task by which the provider is asked")]
+    reason: Annotated[str | None, Field(description="Why it failed")]
+
+    @classmethod
+    def of(cls, found: Enrichment) -> "EnrichmentView":
+        return cls(status=found.status, task_id=found.task_id, reason=found.reason)
+
+
 class Tagged(Answer):
     """How many contacts are different now."""
 
@@ -225,6 +249,7 @@ def router(
     manage: ManageContacts,
     export: ExportContacts,
     tag: TagContacts,
+    enrich: EnrichContacts,
     authenticated: Callable[..., Awaitable[Principal]],
 ) -> APIRouter:
     """`authenticated`: the dependency that says who asks, and refuses who may not ask here."""
@@ -284,6 +309,33 @@ def router(
         """Asked again, it changes nothing more. Ids that are none of yours count for nothing, and a contact that would
         have too many tags stays as it is."""
         return Tagged(changed=await tag(who, body.whom(), body.add, body.remove))
+
+    @contacts.post(
+        "/enrich",
+        status_code=HTTPStatus.ACCEPTED,
+        summary="Ask the provider about many phones",
+        responses=responses(TOO_LARGE, *_WRONG),
+    )
+    async def enrich_contacts(who: Who, body: WhomBody) -> Asking:
+        """Each is a task, and is paid for as one. Who has no phone, or is being asked about, is left out."""
+        return Asking(asked=await enrich.many(who, body.whom()))
+
+    @contacts.post(
+        "/{contact_id}/enrich",
+        status_code=HTTPStatus.ACCEPTED,
+        summary="Ask the provider about a contact's phone",
+        responses=responses(HTTPStatus.CONFLICT, *_ONE),
+    )
+    async def enrich_contact(who: Who, contact_id: ContactId) -> EnrichmentView:
+        """Its time zone, operator and quality code come to the contact when the task is done. Asked again meanwhile, it
+        is not paid for again."""
+        return EnrichmentView.of(await enrich.one(who, contact_id))
+
+    @contacts.get(
+        "/{contact_id}/enrich", summary="See how far a question about a contact is", responses=responses(*_ONE)
+    )
+    async def get_enrichment(who: Who, contact_id: ContactId) -> EnrichmentView:
+        return EnrichmentView.of(await enrich.read(who.user_id, contact_id))
 
     @contacts.get("/{contact_id}", summary="Look at one contact", responses=responses(*_ONE))
     async def get_contact(who: Who, contact_id: ContactId) -> ContactView:
