@@ -493,6 +493,7 @@ def from_row(row: Any, tries: str | None) -> Notification:
         zone=row["zone"],
         version=row["version"],
         life=row["life"],
+        erased=row["erased_at"] is not None,
     )
 
 

@@ -253,6 +253,8 @@ class Notification:
     zone: str | None = None
     version: int = 0
     life: int | None = None
+    erased: bool = False
+    """Nobody is to know any more what it said, and to whom."""
 
     @property
     def finished(self) -> bool:
@@ -358,6 +360,8 @@ class Notification:
             raise Conflict(f"is {self.status.value}: only what ended without success is tried again")
         if self.deadline is not None and self.deadline <= at:
             raise Conflict("its deadline is over")
+        if self.erased:
+            raise Conflict("its person was erased: nobody knows any more what it said, and to whom")
         return replace(
             self,
             round=self.round + 1,
