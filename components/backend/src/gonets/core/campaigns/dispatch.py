@@ -89,18 +89,23 @@ class Lanes:
         self.stopping = False
         self._waiting: deque[Callable[[], Coroutine[Any, Any, None]]] = deque()
         self._lanes: set[asyncio.Task[None]] = set()
+        self._open = 0
 
     def add(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """`work` MUST NOT raise."""
         self._waiting.append(work)
-        if len(self._lanes) < self.width:
+        if self._open < self.width:
+            self._open += 1
             lane = asyncio.create_task(self._run())
             self._lanes.add(lane)
             lane.add_done_callback(self._lanes.discard)
 
     async def _run(self) -> None:
-        while self._waiting:
-            await self._waiting.popleft()()
+        try:
+            while self._waiting:
+                await self._waiting.popleft()()
+        finally:
+            self._open -= 1
 
     def stop(self) -> None:
         """No further step is begun."""
