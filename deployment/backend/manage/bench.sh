@@ -4,6 +4,10 @@
 #   bench.sh [options of the benchmark]      for example: bench.sh --quick
 #   bench.sh limits [options]                what providers see of their limits; for example: bench.sh limits --rates 20 50
 #   bench.sh outage [options]                what an outage costs while producers go on
+#   bench.sh imports [options]               how fast contacts come in from a file
+#   bench.sh contacts [options]              how long pages of contacts take; for example: bench.sh contacts --contacts 10000000
+#   bench.sh campaigns [options]             how fast a campaign's messages are made; for example: bench.sh campaigns --rounds 3
+#   bench.sh million [options]               a million messages, the whole way; for example: bench.sh million --size 10000
 #
 # nginx plays the provider; on Debian and Ubuntu it is installed when it is absent, its own service stays off.
 
@@ -19,7 +23,8 @@ ensure_nginx() {
 
 ensure_venv
 module=benchmarks
-if [ "${1:-}" = limits ] || [ "${1:-}" = outage ]; then
+if [ "${1:-}" = limits ] || [ "${1:-}" = outage ] || [ "${1:-}" = million ] || [ "${1:-}" = imports ] ||
+    [ "${1:-}" = contacts ] || [ "${1:-}" = campaigns ]; then
     module="benchmarks.$1"
     shift
 else
