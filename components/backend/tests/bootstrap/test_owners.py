@@ -84,6 +84,21 @@ async def _audience(client: Client) -> dict[str, Any]:
     return {"audience_id": await client.made("/api/v1/audiences", body)}
 
 
+_CAMPAIGN = {"name": MARK, "text": MARK}
+
+
+def _campaign(*steps: str) -> Make:
+    """One that its owner has taken so far."""
+
+    async def make(client: Client) -> dict[str, Any]:
+        made = await client.made("/api/v1/campaigns", _CAMPAIGN)
+        for step in steps:
+            assert (await client.post(f"/api/v1/campaigns/{made}/{step}")).is_success
+        return {"campaign_id": made}
+
+    return make
+
+
 MADE: Mapping[str, Make] = {
     "/api/v1/contacts": _contact,
     "/api/v1/audiences": _audience,
@@ -92,6 +107,11 @@ MADE: Mapping[str, Make] = {
     "/api/v1/notifications/channels": makes("channel_id", "/api/v1/notifications/channels", _WEBHOOK),
     "/api/v1/notifications": _notification,
     "/api/v1/notifications/{notification_id}/retry": _cancelled,
+    "/api/v1/campaigns": _campaign(),
+    "/api/v1/campaigns/{campaign_id}/pause": _campaign("start"),
+    "/api/v1/campaigns/{campaign_id}/resume": _campaign("start", "pause"),
+    "/api/v1/campaigns/{campaign_id}/events": _campaign("cancel"),
+    "/api/v1/send-notification": _template,
     "/api/v1/templates": _template,
     "/api/v1/suppressions": _suppression,
 }
@@ -119,6 +139,8 @@ BODIES: Mapping[str, Callable[[dict[str, Any]], Any]] = {
     "PATCH /api/v1/notifications/channels/{channel_id}": lambda _: {"name": "changed"},
     "POST /api/v1/notifications": lambda _: _NOTIFICATION | {"message": "mine"},
     "POST /api/v1/notifications/send": lambda made: {"ids": [made["notification_id"]]},
+    "POST /api/v1/campaigns": lambda _: _CAMPAIGN | {"name": "mine"},
+    "PATCH /api/v1/campaigns/{campaign_id}": lambda _: {"name": "changed"},
     "POST /api/v1/templates": lambda _: _TEMPLATE | {"name": f"mine {next(_numbers)}"},
     "PUT /api/v1/templates/{template_id}": lambda _: _TEMPLATE | {"name": f"changed {next(_numbers)}"},
     "PATCH /api/v1/templates/{template_id}": lambda _: {"body": "changed"},
