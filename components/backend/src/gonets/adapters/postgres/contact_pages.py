@@ -20,7 +20,6 @@ from gonets.core.contacts.ports import Search
 from gonets.core.shared.errors import Invalid
 
 _FARTHEST = 10_000
-_PROBED = 1_000
 _LAST_ID = 2**63 - 1
 
 _TAG = "SELECT contact_id AS id FROM contact_tag WHERE owner_id = $1 AND tag = given.value AND contact_id < $2"
@@ -44,10 +43,6 @@ ORDER BY contact.id DESC LIMIT $4
 _FLOOR = """
 SELECT max(reached.id) AS id FROM unnest($3::text[]) AS given (value)
 CROSS JOIN LATERAL ({walk} ORDER BY id DESC OFFSET {farthest} - 1 LIMIT 1) reached
-"""
-
-_PROBE = """
-SELECT count(*) AS n FROM unnest($3::text[]) AS given (value) CROSS JOIN LATERAL ({walk} LIMIT {probed}) found
 """
 
 # Whoever has several of the tags is met on several walks, and counts on the first.
@@ -93,14 +88,14 @@ async def page(
 
 
 async def _rarest(pool: Pool, owner_id: int, before: int, walks: Sequence[_Walk]) -> _Walk:
+    """The one with the fewest rows, as the planner's statistics have it: a bad guess costs time, nothing else."""
     if len(walks) == 1:
         return walks[0]
     found = []
     for place, walk in enumerate(walks):
-        [row] = await pool.fetch(
-            _PROBE.format(walk=walk.sql, probed=_PROBED // len(walk.values) + 1), owner_id, before, list(walk.values)
-        )
-        found.append((row["n"], place))
+        query = walk.sql.replace("given.value", "ANY ($3::text[])")
+        [row] = await pool.fetch(f"EXPLAIN (FORMAT JSON) {query}", owner_id, before, list(walk.values))
+        found.append((json.loads(row[0])[0]["Plan"]["Plan Rows"], place))
     return walks[min(found)[1]]
 
 
@@ -144,7 +139,7 @@ async def search(
 
 def _stage(before: Sequence[tuple[str, str]], by: str, audience: Audience) -> tuple[str, Sequence[object]]:
     """The statement, and its values from the seventh on."""
-    earlier, values = ["true"], []
+    earlier, values = ["true"], list[object]()
     for name, beginning in before:
         place = 7 + len(values)
         earlier.append(f"({_BY[name]} >= ${place} AND {_BY[name]} < ${place + 1}) IS NOT TRUE")

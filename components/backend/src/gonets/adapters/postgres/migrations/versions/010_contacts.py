@@ -81,9 +81,9 @@ def upgrade() -> None:
     ):
         op.add_column("contact", column)
     # Compared as bytes, so that indexes find what begins with something.
-    for column in ("phone", "email"):
-        op.alter_column("contact", column, type_=sa.Text(collation="C"))
-        op.execute(_REPEATED.format(column=column))
+    for name in ("phone", "email"):
+        op.alter_column("contact", name, type_=sa.Text(collation="C"))
+        op.execute(_REPEATED.format(column=name))
     op.drop_index("ix_contact_owner", "contact")
     op.create_index("ix_contact_owner", "contact", ["owner_id", "id"])
     op.create_index(
