@@ -10,6 +10,7 @@ import pytest
 from fakes.channels import FakeKind
 from fakes.identity import FakeAuditLog
 from fakes.notification_table import FakeNews, FakeNotificationTable
+from fakes.reports import FakeReportBook
 from fakes.suppressions import FakeSuppressions
 from gonets.bootstrap.identity import AuditOf
 from gonets.core.channels.model import (
@@ -32,6 +33,7 @@ from gonets.core.notifications.dispatch import FindRoute, RunNotification, new_s
 from gonets.core.notifications.model import AttemptState, NewNotification, Status, TemplateUse
 from gonets.core.notifications.ports import Later
 from gonets.core.notifications.recent import RecentChannels
+from gonets.core.notifications.reports import NoteReports
 from gonets.core.notifications.routing import RoutingPolicy
 from gonets.core.notifications.use_cases import (
     NoteReceipt,
@@ -582,7 +584,9 @@ async def test_callbacks_are_believed_when_they_are_signed(world):
         seen.append((channel.id, url, body))
         return Receipt(Delivery.DELIVERED, final=True) if signature == "right" else None
 
-    take = TakeCallback(world.table, world, world.note, world.url, read)
+    book = FakeReportBook(world.table)
+    note = NoteReports(book, world.note, world.table.strays, world.note.observer, world.table.now)
+    take = TakeCallback(book, world, note, world.url, read)
     reference = found.attempts[0].reference
     with pytest.raises(Forbidden):
         await take(ChannelType.SMS_SMPP, reference, "a=1", b"x", "wrong")

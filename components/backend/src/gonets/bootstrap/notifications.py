@@ -14,6 +14,7 @@ from gonets.adapters.postgres.notifications import (
 )
 from gonets.adapters.postgres.pool import Pool
 from gonets.adapters.postgres.providers import PostgresBudget
+from gonets.adapters.postgres.reports import PostgresReportBook
 from gonets.adapters.providers import twilio
 from gonets.adapters.rabbitmq import topology
 from gonets.adapters.rabbitmq.notifications import Owner, RabbitNotificationNews, TakeRequest, TakeWake
@@ -32,6 +33,7 @@ from gonets.core.notifications.incoming import IncomingUrl, TakeIncoming, TakeIn
 from gonets.core.notifications.listening import ListenForReceipts
 from gonets.core.notifications.ports import Observer, Permits, Phone, Suppressions
 from gonets.core.notifications.recent import RecentChannels
+from gonets.core.notifications.reports import NoteReports
 from gonets.core.notifications.routing import OfUnknown, RoutingPolicy
 from gonets.core.notifications.turns import ChannelTurns
 from gonets.core.notifications.use_cases import (
@@ -137,13 +139,20 @@ def doors(
     # One that is handed in alone overtakes what comes by queue, or is released by the thousand.
     urgent = RabbitNotificationNews(publisher, topology.NOTIFICATION_URGENT)
     intake = PostgresNotificationIntake(pool, observe, timeout=timeout)
-    read = ReadNotifications(store, store)
+    read, book = ReadNotifications(store, store), PostgresReportBook(pool, observe)
     contacts, templates = ContactsOf(PostgresContacts(pool)), TemplatesOf(render(pool))
     return Doors(
         submit=SubmitNotification(intake, contacts, channels, kinds, urgent, phone, templates, now),
         read=read,
         steer=SteerNotifications(read, news, now),
-        callback=TakeCallback(store, channels, note, callback_url(settings), read_callback),
+        # What is asked for with each of very many calls is remembered for a moment.
+        callback=TakeCallback(
+            book,
+            RecentChannels(channels),
+            NoteReports(book, note, store.strays, note.observer, now),
+            callback_url(settings),
+            read_callback,
+        ),
         incoming=TakeIncomingCall(
             take_incoming.owners, channels, channels.operator, take_incoming, incoming_url(settings), read_incoming
         ),
