@@ -4,7 +4,7 @@ import sys
 
 from gonets.adapters.files import child
 from gonets.adapters.phones import PhoneNumbers, about
-from gonets.adapters.postgres.copying import fault_line, row_line
+from gonets.adapters.postgres.copying import fault_line, key_line, row_line
 
 BLOCK = 20_000  # rows
 
@@ -26,4 +26,4 @@ class About:
 
 
 def main() -> None:
-    child.main(child.Reading(PhoneNumbers(sys.argv[1]), About(), row_line, fault_line, BLOCK))
+    child.main(child.Reading(PhoneNumbers(sys.argv[1]), About(), row_line, key_line, fault_line, BLOCK))

@@ -21,14 +21,15 @@ from gonets.core.contacts.ports import About, Phone
 from gonets.core.contacts.rows import CheckRow, Fault, Row
 from gonets.core.shared.errors import Invalid
 
-LENGTHS = struct.Struct("<III")
-"""Of a frame's parts: JSON, rows, faults."""
+LENGTHS = struct.Struct("<IIIII")
+"""Of a frame's parts: JSON, and what a Block holds of bytes, in its order."""
 
 _MEMORY = 2**30  # bytes of address space
 _ARCHIVE = b"PK\x03\x04"
 _OLD = b"\xd0\xcf\x11\xe0"  # [MS-CFB], 2.2: .xls, and .xlsx under a password
 
-RowLine = Callable[[int, Row], str]
+RowLine = Callable[[Row], str]
+KeyLine = Callable[[int, Row], str]
 FaultLine = Callable[[int, Fault], str]
 Rows = DelimitedFile | Workbook
 
@@ -36,11 +37,20 @@ Rows = DelimitedFile | Workbook
 class Reading:
     """Answers one request."""
 
-    def __init__(self, phone: Phone, about: About, row_line: RowLine, fault_line: FaultLine, block: int) -> None:
-        """`row_line` and `fault_line`: what the store takes. `block`: rows."""
+    def __init__(
+        self,
+        phone: Phone,
+        about: About,
+        row_line: RowLine,
+        key_line: KeyLine,
+        fault_line: FaultLine,
+        block: int,
+    ) -> None:
+        """The lines are what the store takes. `block`: rows."""
         self._phone = phone
         self._about = about
         self._row_line = row_line
+        self._key_line = key_line
         self._fault_line = fault_line
         self._block = block
 
@@ -84,40 +94,55 @@ class Reading:
         layout = layout_from(request["layout"])
         rows = _opened(Path(request["path"]), layout, request["position"], request["row"])
         check = CheckRow(layout.headers, layout.columns, self._phone, self._about)
-        row_line, fault_line, size = self._row_line, self._fault_line, self._block
-        staged: list[str] = []
-        faults: list[str] = []
+        row_line, key_line, fault_line, size = self._row_line, self._key_line, self._fault_line, self._block
+        parts = fresh, keys, repeated, faults = [], [], [], []  # type: tuple[list[str], ...]
+        seen: set[str] = set()
+        count = 0
         for number, cells in rows.rows():
             found = cells if isinstance(cells, Fault) else check(cells)
+            count += 1
             if isinstance(found, Row):
-                staged.append(row_line(number, found))
+                phone, email = found.phone, found.email and found.email.lower()
+                if phone in seen or email in seen:
+                    repeated.append(f"{number}\t{row_line(found)}")
+                else:
+                    fresh.append(row_line(found))
+                    keys.append(key_line(number, found))
+                if phone:
+                    seen.add(phone)
+                if email:
+                    seen.add(email)
             else:
                 faults.append(fault_line(number, found))
-            if len(staged) + len(faults) >= size:
-                self._send_block(out, rows, staged, faults)
-        self._send_block(out, rows, staged, faults)
+            if count == size:
+                _send_block(out, rows, count, parts)
+                seen.clear()
+                count = 0
+        _send_block(out, rows, count, parts)
         _send(out, {"end": True})
 
-    def _send_block(self, out: BinaryIO, rows: Rows, staged: list[str], faults: list[str]) -> None:
-        about = {
-            "rows": len(staged) + len(faults),
-            "accepted": len(staged),
-            "position": rows.position,
-            "row": rows.row,
-            "progress": rows.progress,
-        }
-        # What is no text was found by the check; nothing of it is in a line.
-        _send(out, about, "".join(staged).encode(), "".join(faults).encode())
-        staged.clear()
-        faults.clear()
+
+def _send_block(out: BinaryIO, rows: Rows, count: int, parts: Sequence[list[str]]) -> None:
+    about = {
+        "rows": count,
+        "accepted": count - len(parts[-1]),
+        "position": rows.position,
+        "row": rows.row,
+        "progress": rows.progress,
+    }
+    # What is no text was found by the check; nothing of it is in a line.
+    _send(out, about, *("".join(part).encode() for part in parts))
+    for part in parts:
+        part.clear()
 
 
-def _send(out: BinaryIO, about: Mapping[str, Any], staged: bytes = b"", faults: bytes = b"") -> None:
+def _send(out: BinaryIO, about: Mapping[str, Any], *parts: bytes) -> None:
     head = json.dumps(about, ensure_ascii=True).encode()
-    out.write(LENGTHS.pack(len(head), len(staged), len(faults)))
+    bodies = parts or (b"",) * 4
+    out.write(LENGTHS.pack(len(head), *map(len, bodies)))
     out.write(head)
-    out.write(staged)
-    out.write(faults)
+    for body in bodies:
+        out.write(body)
     out.flush()
 
 

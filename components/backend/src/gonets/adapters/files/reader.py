@@ -28,7 +28,7 @@ class ChildReader:
         request = {"do": "preview", "path": str(path), "wanted": asdict(wanted), "rows": rows}
         try:
             async with asyncio.timeout(self._preview_timeout), self._child(request) as out:
-                found, _, _ = await _frame(out)
+                found, _ = await _frame(out)
         except TimeoutError as error:
             raise FileRefused("looking at the beginning of the file takes too long") from error
         return Preview(layout=layout_from(found["layout"]), rows=[Sample(**row) for row in found["rows"]])
@@ -37,8 +37,8 @@ class ChildReader:
         request = {"do": "blocks", "path": str(path), "layout": asdict(layout), "position": position, "row": row}
         async with self._child(request) as out:
             while "end" not in (found := await _frame(out))[0]:
-                about, staged, faults = found
-                yield Block(**about, staged=staged, faults=faults)
+                about, (fresh, keys, repeated, faults) = found
+                yield Block(**about, fresh=fresh, keys=keys, repeated=repeated, faults=faults)
 
     @asynccontextmanager
     async def _child(self, request: Mapping[str, Any]) -> AsyncIterator[asyncio.StreamReader]:
@@ -57,10 +57,10 @@ class ChildReader:
             await child.wait()
 
 
-async def _frame(out: asyncio.StreamReader) -> tuple[dict[str, Any], bytes, bytes]:
+async def _frame(out: asyncio.StreamReader) -> tuple[dict[str, Any], Sequence[bytes]]:
     try:
         lengths = LENGTHS.unpack(await out.readexactly(LENGTHS.size))
-        head, staged, faults = [await out.readexactly(length) if length else b"" for length in lengths]
+        head, *parts = [await out.readexactly(length) if length else b"" for length in lengths]
     except asyncio.IncompleteReadError as error:
         raise FileRefused("the process that reads the file died over it") from error
     about = json.loads(head)
@@ -68,4 +68,4 @@ async def _frame(out: asyncio.StreamReader) -> tuple[dict[str, Any], bytes, byte
         raise FileRefused(about["refused"])
     if "invalid" in about:
         raise Invalid(about["field"], about["invalid"])
-    return about, staged, faults
+    return about, parts

@@ -156,7 +156,12 @@ class Block:
 
     rows: int
     accepted: int
-    staged: bytes
+    fresh: bytes
+    """No two of these share a phone or an e-mail address."""
+    keys: bytes
+    """Of each of these, in their order: the row, the phone and the address."""
+    repeated: bytes
+    """They share one with a row before them in the block."""
     faults: bytes
     position: int
     """Where the next block begins; what a byte or a row is to the reader."""

@@ -58,7 +58,7 @@ class Row(NamedTuple):
     telegram_chat_id: str | None
     tags: tuple[str, ...] | None
     timezone: str | None
-    likely_timezone: str | None
+    """As it was said; of a file without such a column, as the phone proposes."""
     operator_code: str | None
     attributes: Mapping[str, str] | None
     consent: bool | None
@@ -66,6 +66,8 @@ class Row(NamedTuple):
 
 # What a spreadsheet would compute (OWASP, CSV injection); numbers and lone dashes are none.
 _FORMULA = re.compile(r"[=@\t\r]|[+-](?![\d\s().,-]*$)")
+# A text that is marked as one: by our own export, or by whoever typed it into a spreadsheet.
+_MARKED = re.compile(r"'+[=+\-@\t\r]")
 _SHORTENED = re.compile(r"\d[.,]\d+[eE]\+?\d+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _YES = frozenset(("1", "+", "true", "yes", "y", "да", "д", "истина"))
@@ -87,6 +89,7 @@ class CheckRow:
         self._chat_at = places.get(Target.TELEGRAM_CHAT_ID)
         self._tags_at = places.get(Target.TAGS)
         self._zone_at = places.get(Target.TIMEZONE)
+        self._guesses = Target.TIMEZONE not in places
         self._consent_at = places.get(Target.CONSENT)
         start = f"{ATTRIBUTES}."
         self._attributes_at = [(place, t[len(start) :]) for place, t in columns.items() if t.startswith(start)]
@@ -101,13 +104,18 @@ class CheckRow:
             extra = next(cell for cell in cells[self._width :] if cell)
             reason = f"the row has more cells than the {self._width} columns"
             return Fault("", shown(extra), Code.TOO_MANY_CELLS, reason)
+        marked = [at for at, cell in enumerate(cells) if cell[:1] == "'" and _MARKED.match(cell)]
+        if marked:
+            cells = [cell[1:] if at in marked else cell for at, cell in enumerate(cells)]
         place = 0
-        phone = email = code = likely = chat = tags = zone = consent = attributes = None
+        phone = email = code = chat = tags = zone = consent = attributes = None
         try:
             if (at := self._phone_at) is not None and (text := cells[at].strip()):
                 place, kind = at, Code.PHONE
                 phone = self._phone(Target.PHONE, text)
-                code, likely = self._about(phone)
+                code, zone = self._about(phone)
+                # A file that speaks of time zones needs no guess.
+                zone = zone if self._guesses else None
             if (at := self._email_at) is not None and (text := cells[at].strip()):
                 place, kind = at, Code.EMAIL
                 email = addresses.email(Target.EMAIL, text)
@@ -117,7 +125,8 @@ class CheckRow:
             for at in self._names_at:
                 if text := cells[at].strip():
                     place, kind = at, Code.NAME
-                    name = _text(text if name is None else f"{name} {text}", LONGEST_NAME, text)
+                    whole = text if name is None else f"{name} {text}"
+                    name = _text(whole, LONGEST_NAME, "" if at in marked else text)
             if (at := self._chat_at) is not None and (text := cells[at].strip()):
                 place, kind = at, Code.TELEGRAM_CHAT_ID
                 chat = addresses.telegram_chat_id(Target.TELEGRAM_CHAT_ID, text)
@@ -134,10 +143,10 @@ class CheckRow:
                 kind, attributes = Code.ATTRIBUTE, {}
                 for place, key in self._attributes_at:
                     if text := cells[place].strip():
-                        attributes[key] = _text(text, LONGEST_ATTRIBUTE, text)
+                        attributes[key] = _text(text, LONGEST_ATTRIBUTE, "" if place in marked else text)
         except Invalid as error:
             return self._fault(place, cells[place], kind, error.reason)
-        return Row(name, phone, email, chat, tags, zone, likely, code, attributes, consent)
+        return Row(name, phone, email, chat, tags, zone, code, attributes, consent)
 
     def _without_address(self) -> Fault:
         at = self._phone_at if self._phone_at is not None else self._email_at
@@ -173,7 +182,7 @@ def _text(whole: str, longest: int, part: str) -> str:
         raise Invalid("text", "must be on one line, without control characters")
     if len(whole) > longest:
         raise Invalid("text", f"must have at most {longest} characters")
-    if part[0] in "=@+-" and _FORMULA.match(part):
+    if part and part[0] in "=@+-" and _FORMULA.match(part):
         raise Invalid("text", "must be no formula")
     return whole
 
