@@ -13,7 +13,6 @@ import hashlib
 import hmac
 import json
 import random
-import sys
 from array import array
 from collections import deque
 from functools import partial
@@ -35,7 +34,9 @@ class Provider:
     def __init__(self, options: argparse.Namespace) -> None:
         self.refuse: float = options.refuse
         self.undelivered: float = options.undelivered
-        self.reporting = options.report_to is not None
+        self.report_to: str | None = options.report_to
+        self.callers = 0
+        self.task: asyncio.Task[None] | None = None
         self.token: bytes = options.token.encode()
         self.chance = random.Random(_SEED)
         self.calls = self.refused = self.reported = self.repeated = 0
@@ -60,7 +61,7 @@ class Provider:
                 self.taken.frombytes(bytes(len(self.taken)))
                 self.delivered.frombytes(bytes(len(self.delivered)))
             self.taken[number] = min(self.taken[number] + 1, 255)
-            if self.reporting:
+            if self.report_to is not None:
                 start = body.find(b"StatusCallback=") + len(b"StatusCallback=")
                 url = unquote(body[start : end if end >= 0 else len(body)].decode())
                 self.report(url, number, sid.decode())
@@ -70,6 +71,14 @@ class Provider:
         self.to_report.append((url, number, sid))
         if self.idle:
             self.idle.pop().next()
+        elif self.callers < _CALLERS:
+            self.callers += 1
+            self.task = asyncio.get_running_loop().create_task(self.connect())
+
+    async def connect(self) -> None:
+        assert self.report_to is not None
+        host, _, port = self.report_to.partition(":")
+        await asyncio.get_running_loop().create_connection(partial(_Caller, self, self.report_to), host, int(port))
 
     @property
     def counts(self) -> dict[str, int]:
@@ -82,7 +91,7 @@ class Provider:
             "delivered_twice": sum(count > 1 for count in self.delivered),
             "reported": self.reported,
             "repeated": self.repeated,
-            "to_report": len(self.to_report) + _CALLERS * self.reporting - len(self.idle),
+            "to_report": len(self.to_report) + self.callers - len(self.idle),
         }
 
 
@@ -121,7 +130,7 @@ class _Caller(asyncio.Protocol):
         self._provider = provider
         self._host = host
         self._data = b""
-        self._job: tuple[str, int, str] = ("", 0, "")
+        self._job: tuple[str, int, str] | None = None
         self._status = ""
         self._transport: asyncio.WriteTransport
 
@@ -130,11 +139,17 @@ class _Caller(asyncio.Protocol):
         self.next()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        sys.exit("the API closed a connection")
+        provider = self._provider
+        provider.callers -= 1
+        if self in provider.idle:
+            provider.idle.remove(self)
+        elif self._job is not None:
+            provider.report(*self._job)
 
     def next(self) -> None:
         provider = self._provider
         if not provider.to_report:
+            self._job = None
             provider.idle.append(self)
             return
         self._job = provider.to_report.popleft()
@@ -143,6 +158,7 @@ class _Caller(asyncio.Protocol):
         self._post()
 
     def _post(self) -> None:
+        assert self._job is not None
         url, _, sid = self._job
         fields = {"MessageSid": sid, "MessageStatus": self._status}
         if self._status == "undelivered":
@@ -173,7 +189,7 @@ class _Caller(asyncio.Protocol):
             asyncio.get_running_loop().call_later(0.2, self._post)
             return
         self._provider.reported += 1
-        if self._status == "delivered":
+        if self._status == "delivered" and self._job is not None:
             number = self._job[1]
             self._provider.delivered[number] = min(self._provider.delivered[number] + 1, 255)
         self.next()
@@ -189,10 +205,6 @@ async def main() -> None:
     options = parser.parse_args()
     provider, loop = Provider(options), asyncio.get_running_loop()
     server = await loop.create_server(partial(_Server, provider), "127.0.0.1", options.port)
-    if options.report_to:
-        host, _, port = options.report_to.partition(":")
-        for _ in range(_CALLERS):
-            await loop.create_connection(partial(_Caller, provider, options.report_to), host, int(port))
     await server.serve_forever()
 
 
