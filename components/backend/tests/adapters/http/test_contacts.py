@@ -380,7 +380,9 @@ def _xlsx_rows(content):
     cells = list(map(list, book.active.iter_rows()))
     assert not [cell for row in cells for cell in row if cell.data_type == "f"]
     assert all(cell.quotePrefix for row in cells for cell in row if cell.data_type == "s")
-    header, *rows = [[cell.value for cell in row] for row in cells]
+    header, *rows = [
+        [plain(cell.value) if isinstance(cell.value, str) else cell.value for cell in row] for row in cells
+    ]
     return [dict(zip(header, row, strict=True)) for row in rows]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import xlsxwriter
 
 from gonets.core.contacts.exports import Cell
+from gonets.core.contacts.rows import is_formula
 
 # What a spreadsheet would compute (OWASP, CSV injection), and what looks as if it had been defused.
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
@@ -60,8 +61,8 @@ def _text(cell: Cell) -> str:
 class XlsxSheet:
     """Implements Sheet: a workbook that is written to disk row by row, and sent when it is whole.
 
-    Cells are texts, marked as if typed with an apostrophe, which is no part of their value. What one worksheet cannot
-    hold goes on in the next.
+    Cells are texts, marked as if typed with an apostrophe, which is no part of their value; only what an import would
+    take for a formula has one in its value, too. What one worksheet cannot hold goes on in the next.
     """
 
     def __init__(self) -> None:
@@ -96,7 +97,9 @@ class XlsxSheet:
                 case int() | float() if abs(cell) < 10**15:
                     self._sheet.write_number(self._next, column, cell)
                 case _:
-                    self._sheet.write_string(self._next, column, str(cell), self._as_text)
+                    text = str(cell)
+                    text = defused(text) if text.startswith("'") or is_formula(text) else text
+                    self._sheet.write_string(self._next, column, text, self._as_text)
         self._next += 1
 
     def end(self) -> Iterator[bytes]:
