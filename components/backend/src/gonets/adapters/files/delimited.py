@@ -203,8 +203,9 @@ class DelimitedFile:
             except (_Unfinished, csv.Error) as error:
                 # What comes after the line is another row, perhaps a good one.
                 self.row += 1
+                fault = _fault(error, several=lines.taken > 1)
                 lines.go_to(lines.second)
-                yield self.row, _fault(error)
+                yield self.row, fault
 
     def header(self) -> Sequence[str]:
         """The first row that is not blank; to be read before `rows`. Raises FileRefused."""
@@ -219,7 +220,10 @@ class DelimitedFile:
         raise FileRefused("the file has no rows")
 
 
-def _fault(error: Exception) -> Fault:
+def _fault(error: Exception, *, several: bool) -> Fault:
+    """`several`: the record had gone on to another line."""
     if isinstance(error, _Unfinished):
         return error.fault
-    return _LONG_CELL if "field limit" in str(error) else Fault("", "", Code.QUOTE, f"the line is no CSV: {error}")
+    if "field limit" in str(error):
+        return _OPEN if several else _LONG_CELL
+    return Fault("", "", Code.QUOTE, f"the line is no CSV: {error}")
