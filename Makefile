@@ -5,10 +5,10 @@ MANAGE := deployment/backend/manage
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down restart remove logs demo pgadmin test check bench faults lock docs
+.PHONY: help setup up down restart remove logs demo pgadmin test check bench bench-million faults lock docs
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\): ## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\): ## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 up: ## start everything and wait until it is healthy
 	@bash $(MANAGE)/start.sh --dev $(ARGS)
@@ -39,6 +39,9 @@ check: ## lint, types, architecture, Dockerfile, scripts
 
 bench: ## the performance table
 	@bash $(MANAGE)/bench.sh $(ARGS)
+
+bench-million: ## a million messages, the whole way
+	@bash $(MANAGE)/bench.sh million $(ARGS)
 
 faults: ## break everything, and count what is lost or paid twice
 	@bash $(MANAGE)/faults.sh $(ARGS)

@@ -5,6 +5,10 @@
 #   bench.sh limits [options]                what providers see of their limits; for example: bench.sh limits --rates 20 50
 #   bench.sh outage [options]                what an outage costs while producers go on
 #   bench.sh notifications [COUNT SAMPLES ROUNDS]   notifications alone; for example: bench.sh notifications 2000 100 3
+#   bench.sh imports [options]               how fast contacts come in from a file
+#   bench.sh contacts [options]              how long pages of contacts take; for example: bench.sh contacts --contacts 10000000
+#   bench.sh campaigns [options]             how fast a campaign's messages are made; for example: bench.sh campaigns --rounds 3
+#   bench.sh million [options]               a million messages, the whole way; for example: bench.sh million --size 10000
 #
 # nginx plays the provider; on Debian and Ubuntu it is installed when it is absent, its own service stays off.
 
@@ -21,7 +25,7 @@ ensure_nginx() {
 ensure_venv
 module=benchmarks
 case "${1:-}" in
-    limits | outage | notifications)
+    limits | outage | notifications | imports | contacts | campaigns | million)
         module="benchmarks.$1"
         shift
         ;;

@@ -16,6 +16,7 @@ from pydantic import (
     ConfigDict,
     Field,
     StrictBool,
+    StrictFloat,
     StrictInt,
     StrictStr,
     ValidationInfo,
@@ -25,10 +26,12 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from gonets.core.channels.model import Message, Recipient
-from gonets.core.notifications.model import MAX_ROUTE, MAX_TEXT, NewNotification, Notification, Status
+from gonets.core.notifications.model import MAX_ROUTE, MAX_TEXT, NewNotification, Notification, Status, TemplateUse
 from gonets.core.shared.errors import Category
 from gonets.core.tasks.model import MAX_DATA_LENGTH, MAX_TASK_ID, Attempt, Failure, Task, TaskType
 from gonets.core.tasks.set_aside import DeadLetter, FailedTask
+from gonets.core.templates.model import LONGEST_NAME as LONGEST_TEMPLATE_NAME
+from gonets.core.templates.rendering import LONGEST_NAME as LONGEST_VARIABLE
 
 
 def _no_nul(value: str) -> str:
@@ -224,6 +227,21 @@ _WithoutNul = Annotated[StrictStr, AfterValidator(_no_nul)]
 _NO_NUL = {"pattern": "^[^\\u0000]*$"}
 
 
+MOST_VARIABLES = 200
+Variables = Annotated[
+    dict[
+        Annotated[StrictStr, Field(max_length=LONGEST_VARIABLE)],
+        Annotated[_WithoutNul, Field(max_length=MAX_TEXT)]
+        | StrictBool
+        | StrictInt
+        | Annotated[StrictFloat, Field(allow_inf_nan=False)]
+        | None,
+    ],
+    Field(max_length=MOST_VARIABLES),
+]
+"""Of a template, by their names."""
+
+
 class RecipientMessage(_Camel):
     """One person: addresses, as somebody typed them, at least one; or a contact that has them."""
 
@@ -254,15 +272,22 @@ class NotificationMessage(_Camel):
 
     recipient: RecipientMessage | None = None
     contact_id: Annotated[Id | None, Field(description="As `recipient.contactId`", examples=[None])] = None
+    template: Annotated[
+        Id | Annotated[_WithoutNul, Field(min_length=1, max_length=LONGEST_TEMPLATE_NAME)] | None,
+        Field(description="The id or the name of a template of yours, in place of `message`", examples=[None]),
+    ] = None
     message: Annotated[
-        _WithoutNul,
-        Field(min_length=1, max_length=MAX_TEXT, json_schema_extra=_NO_NUL, examples=["Ваш код: 4711"]),
-    ]
-    template: Annotated[Any, Field(description="Reserved: texts with variables are not taken yet", examples=[None])] = (
-        None
-    )
-    variables: Annotated[Any, Field(description="Reserved, with `template`", examples=[None])] = None
-    subject: Annotated[_WithoutNul | None, Field(max_length=500, description="Of an e-mail", examples=["Код"])] = None
+        Annotated[_WithoutNul, Field(min_length=1, max_length=MAX_TEXT, json_schema_extra=_NO_NUL)] | None,
+        Field(description="The text; or give a `template`", examples=["Ваш код: 4711"], validate_default=True),
+    ] = None
+    variables: Annotated[
+        Variables | None,
+        Field(description="For the template; they win over what the contact offers", examples=[None]),
+    ] = None
+    subject: Annotated[
+        _WithoutNul | None,
+        Field(max_length=500, description="Of an e-mail; a template has its own", examples=["Код"]),
+    ] = None
     route: Annotated[
         list[Id],
         Field(
@@ -321,11 +346,24 @@ class NotificationMessage(_Camel):
             raise ValueError("must be left out where the recipient has addresses")
         raise ValueError("must be what recipient.contactId is, or be left out")
 
-    @field_validator("template", "variables")
+    @field_validator("message")
     @classmethod
-    def _not_yet(cls, value: object) -> object:
-        if value is not None:
-            raise ValueError("texts with variables are not taken yet: send `message`")
+    def _message_or_template(cls, value: str | None, info: ValidationInfo) -> str | None:
+        # A template that is wrong is not there, and has an error of its own.
+        if value is None and "template" in info.data and info.data["template"] is None:
+            raise ValueError("must be given, or template: one of the two")
+        if value is not None and info.data.get("template") is not None:
+            raise ValueError("must be left out where there is a template")
+        return value
+
+    @field_validator("variables", "subject")
+    @classmethod
+    def _template_only(cls, value: Any, info: ValidationInfo) -> Any:
+        has_template = info.data.get("template") is not None
+        if value is not None and info.field_name == "variables" and info.data.get("message") is not None:
+            raise ValueError("must be left out where there is no template")
+        if value is not None and info.field_name == "subject" and has_template:
+            raise ValueError("must be left out where there is a template, which has its own")
         return value
 
     @property
@@ -349,12 +387,13 @@ class NotificationMessage(_Camel):
             owner_id=owner_id,
             recipient=Recipient(None if chat is None else str(chat), to.email, to.phone) if to else Recipient(),
             contact_id=self._contact,
-            message=Message(self.message, self.subject, self.username, self.event),
+            message=Message(self.message or "", self.subject, self.username, self.event),
             route=tuple(self.route),
             deadline=self.deadline,
             fallback_after=None if self.fallback_after is None else timedelta(seconds=self.fallback_after),
             notify_result=self.notify_result,
             held=not self.send,
+            template=None if self.template is None else TemplateUse(self.template, self.variables or {}),
             key=key,
             digest=self.digest,
         )
@@ -384,3 +423,22 @@ class NotificationWake(_Camel):
     """Inside the service: look at this row."""
 
     notification_id: Id
+
+
+class ContactImportWake(_Camel):
+    """Inside the service: look at this row."""
+
+    import_id: Id
+
+
+class CampaignWake(_Camel):
+    """Inside the service: look at this campaign, or at this chunk of one."""
+
+    campaign_id: Id | None = None
+    chunk_id: Id | None = None
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.campaign_id is None) == (self.chunk_id is None):
+            raise ValueError("must name a campaignId or a chunkId")
+        return self

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiohttp import web
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sandbox.faults import GRPC_TO_HTTP, SMPP_STATUSES, Fault
 from sandbox.provider import Desk, Provider, to_json
@@ -26,6 +26,15 @@ class InvalidError(Exception):
         )
 
 
+class Reply(BaseModel):
+    """The body of `POST /control/replies/{provider}`: what a person writes back, from which number."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sender: str
+    text: str
+
+
 class Control:
     def __init__(self, desk: Desk, providers: Sequence[Provider[Any]]) -> None:
         self._desk = desk
@@ -43,6 +52,7 @@ class Control:
             web.delete("/control/journal", _json(self._clear_journal)),
             web.get("/control/inbox", _json(self._inbox)),
             web.delete("/control/inbox", _json(self._clear_inbox)),
+            web.post("/control/replies/{provider}", _json(self._reply)),
             web.post("/control/reset", _json(self._reset)),
         )
 
@@ -90,6 +100,12 @@ class Control:
     def _clear_inbox(self, _request: web.Request, _body: Any) -> Any:
         self._desk.inbox.clear()
         return {"cleared": True}
+
+    def _reply(self, request: web.Request, body: Any) -> Any:
+        provider, reply = self._provider(request), _validated(Reply.model_validate, body)
+        if not provider.reply(reply.sender, reply.text):
+            raise InvalidError(("provider", f"{provider.name} does not know whom to bring it to"))
+        return {"replied": True}
 
     def _reset(self, _request: web.Request, _body: Any) -> Any:
         self._desk.faults.clear()

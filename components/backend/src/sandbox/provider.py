@@ -79,6 +79,11 @@ class Provider(Generic[S]):
     def reset(self) -> None:
         self.settings = self._defaults
 
+    def reply(self, sender: str, text: str) -> bool:  # noqa: ARG002
+        """A person with this number writes to whoever wrote to them. False: the provider brings no such messages, or
+        does not know where to."""
+        return False
+
     async def stop(self) -> None:
         """Ends what it does by itself: callbacks under way, listeners of its own."""
 

@@ -90,6 +90,12 @@ class Smpp(Provider[SmppSettings]):
         self._states.clear()
         self._texts.clear()
 
+    def reply(self, sender: str, text: str) -> bool:
+        session = next((one for one in self._sessions if one.receives and one.open), None)
+        if session is not None:
+            self._deliver(session, smpp.message(text, sender=sender, to=session.system_id or ""))
+        return session is not None
+
     async def listen(self, bind: str, port: int) -> None:
         self._server = await asyncio.start_server(self._accept, bind, port)
 

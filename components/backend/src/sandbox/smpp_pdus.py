@@ -128,5 +128,14 @@ def receipt(message_id: str, state: str, number: int, *, sender: str, to: str, e
     return addresses + b"\4\0\0" + b"\0\0" + b"\0\0\0\0" + bytes([len(text)]) + text + parameters
 
 
+def message(text: str, *, sender: str, to: str) -> bytes:
+    """The body of a deliver_sm: what a person wrote, in UCS-2, from an international number."""
+    content = text.encode("utf-16-be")
+    addresses = (
+        b"\0\1\1" + sender.removeprefix("+").encode() + b"\0" + b"\5\0" + to.encode("latin-1", "replace") + b"\0"
+    )
+    return addresses + b"\0\0\0" + b"\0\0" + b"\0\0\x08\0" + bytes([len(content)]) + content
+
+
 def parameter(tag: int, value: bytes) -> bytes:
     return struct.pack(">HH", tag, len(value)) + value

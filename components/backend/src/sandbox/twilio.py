@@ -58,7 +58,8 @@ WORDS = {401: "Authenticate", 404: "The requested resource was not found", 429: 
 
 class TwilioSettings(BaseModel):
     """The body of `PUT /control/settings/twilio`. `step_ms`: between two states of a message; `callbacks`: how it calls
-    back; `early_ms`: how long a create waits for its first callbacks before it is answered."""
+    back; `early_ms`: how long a create waits for its first callbacks before it is answered; `incoming_url`: where the
+    account has what people write to its numbers brought, as it is entered in the console."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -66,6 +67,7 @@ class TwilioSettings(BaseModel):
     step_ms: float = Field(default=100, ge=0, le=3_600_000, allow_inf_nan=False)
     early_ms: float = Field(default=0, ge=0, le=60_000, allow_inf_nan=False)
     callbacks: Manner = "normal"
+    incoming_url: str | None = None
     max_concurrent: int | None = Field(default=None, ge=1)
 
 
@@ -174,6 +176,23 @@ class Twilio(Provider[TwilioSettings]):
 
     async def stop(self) -> None:
         await self._callbacks.stop()
+
+    def reply(self, sender: str, text: str) -> bool:
+        last = next((one for one in reversed(self._messages.values()) if one.to == sender), None)
+        if self.settings.incoming_url is None or last is None:
+            return False
+        fields = {
+            "AccountSid": last.account,
+            "ApiVersion": API,
+            "Body": text,
+            "From": sender,
+            "MessageSid": f"SM{secrets.token_hex(16)}",
+            "NumMedia": "0",
+            "NumSegments": str(parts(text)),
+            "To": last.sender or "+15005550006",
+        }
+        self._callbacks.start(self._callbacks.bring(self.settings.incoming_url, fields, last.token))
+        return True
 
     def _known(self, answering: Callable[..., Any]) -> Callable[[web.Request, bytes], Any]:
         def answer(request: web.Request, body: bytes) -> Any:

@@ -27,8 +27,8 @@ START = 120  # seconds that a process may take to start on a busy machine
 
 # What the developer's own environment says about the service must not reach the processes under test.
 _OURS = re.compile(
-    "^(DATABASE|RABBITMQ|API|WORKER|SCHEDULER|METRICS|OTEL|SANDBOX|CIRCUIT|DADATA|YANDEXGPT|SECRETS|IDENTITY|CONTACTS)_"
-    "|^(EGRESS|TLS|CHANNELS|NOTIFICATIONS|TELEGRAM|SLACK|TWILIO|SMSAERO|EMAIL|SMTP|SMPP)_"
+    "^(DATABASE|RABBITMQ|API|WORKER|SCHEDULER|METRICS|OTEL|SANDBOX|CIRCUIT|DADATA|YANDEXGPT|SECRETS|IDENTITY|CONTACTS|FILES)_"
+    "|^(EGRESS|TLS|CHANNELS|NOTIFICATIONS|TELEGRAM|SLACK|TWILIO|SMSAERO|EMAIL|SMTP|SMPP|SMS)_"
     "|^(FOLDER_ID|IAM_TOKEN|ENVIRONMENT|LOG_LEVEL|LOG_JSON)$"
 )
 
@@ -150,6 +150,7 @@ class Installation:
             "YANDEXGPT_API_KEY": "acceptance",
             "YANDEXGPT_ENDPOINT": f"127.0.0.1:{self.sandbox_grpc}",
             "YANDEXGPT_INSECURE": "true",
+            "FILES_FOLDER": str(self.logs / "files"),
             "SANDBOX_HTTP_PORT": str(self.sandbox_http),
             "SANDBOX_GRPC_PORT": str(self.sandbox_grpc),
             "SANDBOX_BOT_PORT": "0",

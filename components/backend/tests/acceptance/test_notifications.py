@@ -289,3 +289,118 @@ async def test_a_channel_tests_itself_and_shows_what_came_of_it(installation):
     [message] = await service.inbox(provider="telegram")
     assert "Gonets" in message["text"]
     await service.close()
+
+
+async def test_a_template_says_what_it_said_when_it_was_handed_in(installation):
+    service = await asyncio.to_thread(Service, installation)
+    await service.sign_up()
+    body = 'Здравствуйте, {{ name | default("друг") }}! Ваш город: {{ city }}'
+    template = await service.post("/templates", {"name": "city", "body": body}, status=201)
+    contact = await service.post("/contacts", {"name": "Анна", "telegramChatId": "123456789"}, status=201)
+    request = {"contactId": contact["id"], "template": template["id"], "variables": {"city": "Тверь"}, "send": False}
+    taken = await service.post("/notifications", request, **{"Idempotency-Key": "k"})
+    assert taken["message"] == "Здравствуйте, Анна! Ваш город: Тверь"
+    assert (await service.post("/notifications", request, **{"Idempotency-Key": "k"}))["id"] == taken["id"]
+    other = request | {"variables": {"city": "Омск"}}
+    await service.post("/notifications", other, status=409, **{"Idempotency-Key": "k"})
+    problem = await service.post("/notifications", request | {"variables": {}}, status=422)
+    assert [error["field"] for error in problem["errors"]] == ["variables.city"]
+
+    assert (await service.http.delete(f"/api/v1/templates/{template['id']}")).status_code == 204
+    await service.post("/notifications/send", {"ids": [taken["id"]]})
+    assert (await service.ended(taken["id"]))["status"] == "sent"
+    assert [message["text"] for message in await service.inbox()] == ["Здравствуйте, Анна! Ваш город: Тверь"]
+
+    # By queue the same JSON, and the same refusal.
+    await service.post("/templates", {"name": "by queue", "body": "Код {{ code }}"}, status=201)
+    key = await service.post("/api-keys", {"name": "program", "scopes": ["notifications"]}, status=201)
+    async with queues_of(installation.servers) as queues:
+        by_queue = {"recipient": {"telegramChatId": "5"}, "template": "by queue"}
+        await queues.send(by_queue, REQUESTS, headers={"x-api-key": key["key"]})
+        dead = await queues.find(DEAD_REQUESTS, lambda _: True, "a request")
+        assert "variables.code" in dead.headers["x-gonets-reason"]
+        await queues.send(by_queue | {"variables": {"code": 4711}}, REQUESTS, headers={"x-api-key": key["key"]})
+
+    async def arrived():
+        return [one for one in await service.inbox(provider="telegram", to="5") if one["text"] == "Код 4711"]
+
+    await until(arrived, "the message that came by queue")
+    await service.close()
+
+
+async def test_nothing_goes_to_who_answered_stop(installation):
+    service = await asyncio.to_thread(Service, installation)
+    await service.sign_up()
+    incoming = f"{service.url}/api/v1/callbacks/twilio/0/incoming"
+    await service.sandbox.put("/control/settings/twilio", json={"step_ms": 1, "incoming_url": incoming})
+
+    async def suppressed():
+        return (await service.http.get("/api/v1/suppressions", params={"address": PHONE})).json()["suppressions"]
+
+    async def send(**request):
+        taken = await service.post("/notifications", {"recipient": {"phone": PHONE}, "message": "Акция"} | request)
+        return await service.ended(taken["id"])
+
+    async def reply(text, provider="twilio"):
+        answer = await service.sandbox.post(f"/control/replies/{provider}", json={"sender": PHONE, "text": text})
+        assert answer.status_code == 200, answer.text
+
+    assert (await send())["status"] == "delivered"
+    assert (await service.http.post(incoming, data={"From": PHONE, "Body": "STOP"})).status_code == 403
+    assert (await service.http.post(incoming.replace("/0/", "/77/"), data={})).status_code == 404
+    await reply("Спасибо!")
+    await reply(" Стоп. ")
+    [entry] = await until(suppressed, "the phone's suppression")
+    assert (entry["kind"], entry["source"], entry["reason"]) == ("phone", "stop-reply", "answered Стоп.")
+    found = await send()
+    assert (found["status"], found["attempts"]) == ("suppressed", [])
+    assert "must not be written to" in found["reason"]
+    assert len(await service.inbox(provider="twilio")) == 1
+    other = await send(recipient={"phone": PHONE, "telegramChatId": "5"})
+    assert (other["status"], other["channelType"]) == ("sent", "TELEGRAM")
+
+    await reply("START")
+
+    async def lifted():
+        return not await suppressed()
+
+    await until(lifted, "a list without the phone")
+    assert (await send())["status"] == "delivered"
+
+    # By SMPP the answer comes on the session by which was sent.
+    smpp = {
+        "host": "127.0.0.1",
+        "port": installation.sandbox_smpp,
+        "systemId": "gonets",
+        "password": "secret",
+        "sourceAddress": "Gonets",
+        "useTls": False,
+    }
+    made = {"name": "sms", "type": "SMS_SMPP", "configuration": smpp}
+    channel = await service.post("/notifications/channels", made, status=201)
+    assert (await send(route=[channel["id"]]))["status"] == "delivered"
+    await reply("STOP", "smpp")
+    [entry] = await until(suppressed, "the phone's suppression")
+    assert entry["source"] == "stop-reply"
+    assert (await send(route=[channel["id"]]))["status"] == "suppressed"
+    await service.close()
+
+
+async def test_who_unsubscribed_with_twilio_is_not_written_to_again(installation):
+    service = await asyncio.to_thread(Service, installation)
+    await service.sign_up()
+    gone = "+15005550004"
+    request = {"recipient": {"phone": gone}, "message": "Акция"}
+    first = await service.ended((await service.post("/notifications", request))["id"])
+    assert (first["status"], [attempt["code"] for attempt in first["attempts"]]) == ("suppressed", ["21610"])
+    [entry] = (await service.http.get("/api/v1/suppressions")).json()["suppressions"]
+    assert (entry["address"], entry["source"]) == (gone, "provider")
+    second = await service.ended((await service.post("/notifications", request))["id"])
+    assert (second["status"], second["attempts"]) == ("suppressed", [])
+    listed = (await service.http.get("/api/v1/notifications?status=suppressed")).json()["notifications"]
+    assert len(listed) == 2
+    assert (await service.http.delete(f"/api/v1/suppressions/{entry['id']}")).status_code == 204
+    await service.post(f"/notifications/{second['id']}/retry")
+    again = await service.ended(second["id"])
+    assert (again["status"], len(again["attempts"])) == ("suppressed", 1)
+    await service.close()

@@ -10,12 +10,14 @@ from gonets.bootstrap.api import ApiContainer
 
 
 @pytest.fixture
-async def container(servers, pool: Pool, monkeypatch) -> AsyncIterator[ApiContainer]:
+async def container(servers, pool: Pool, monkeypatch, tmp_path) -> AsyncIterator[ApiContainer]:
     """Reads the environment when it is first asked for something."""
     for name, value in servers.environment.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("FILES_FOLDER", str(tmp_path / "files"))
     container = ApiContainer()
     container.pool.override(pool)
+    container.crowd_pool.override(pool)
     yield container
     await container.engine().dispose()
 

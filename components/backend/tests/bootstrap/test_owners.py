@@ -43,7 +43,8 @@ def makes(parameter: str, path: str, body: Mapping[str, Any]) -> Make:
 
 _WEBHOOK = {"name": MARK, "type": "WEBHOOK", "configuration": {"url": "https://127.0.0.1:9/hook"}, "isDefault": True}
 _NOTIFICATION = {"recipient": {"email": "anna@example.com"}, "message": MARK, "send": False}
-_CONTACT = {"name": MARK, "phone": "8 916 823-34-54"}
+_CONTACT = {"name": MARK}
+_TEMPLATE = {"name": "mine", "body": f"{MARK}, {{{{ name | default('x') }}}}"}
 _USER = {"email": "made@example.com", "password": PASSWORD}
 
 
@@ -54,6 +55,15 @@ async def _user(client: Client) -> dict[str, Any]:
     return {"user_id": await client.made("/api/v1/users", _USER | {"email": f"made{next(_numbers)}@example.com"})}
 
 
+async def _suppression(client: Client) -> dict[str, Any]:
+    answer = await client.post("/api/v1/suppressions", json={"address": f"{MARK}{next(_numbers)}@example.com"})
+    return {"suppression_id": answer.json()["suppressions"][0]["id"]}
+
+
+async def _template(client: Client) -> dict[str, Any]:
+    return {"template_id": await client.made("/api/v1/templates", _TEMPLATE | {"name": f"{MARK} {next(_numbers)}"})}
+
+
 async def _cancelled(client: Client) -> dict[str, Any]:
     made = await client.made("/api/v1/notifications", _NOTIFICATION)
     assert (await client.post(f"/api/v1/notifications/{made}/cancel")).is_success
@@ -62,13 +72,48 @@ async def _cancelled(client: Client) -> dict[str, Any]:
 
 _notification = makes("notification_id", "/api/v1/notifications", _NOTIFICATION)
 
+
+async def _contact(client: Client) -> dict[str, Any]:
+    # No two contacts of one owner's have one phone.
+    phone = f"8 916 823 {next(_numbers):04}"
+    return {"contact_id": await client.made("/api/v1/contacts", _CONTACT | {"phone": phone})}
+
+
+async def _audience(client: Client) -> dict[str, Any]:
+    body = {"name": f"{MARK} {next(_numbers)}", "filter": {}}
+    return {"audience_id": await client.made("/api/v1/audiences", body)}
+
+
+_CAMPAIGN = {"name": MARK, "text": MARK}
+
+
+def _campaign(*steps: str) -> Make:
+    """One that its owner has taken so far."""
+
+    async def make(client: Client) -> dict[str, Any]:
+        made = await client.made("/api/v1/campaigns", _CAMPAIGN)
+        for step in steps:
+            assert (await client.post(f"/api/v1/campaigns/{made}/{step}")).is_success
+        return {"campaign_id": made}
+
+    return make
+
+
 MADE: Mapping[str, Make] = {
-    "/api/v1/contacts": makes("contact_id", "/api/v1/contacts", _CONTACT),
+    "/api/v1/contacts": _contact,
+    "/api/v1/audiences": _audience,
     "/api/v1/api-keys": makes("key_id", "/api/v1/api-keys", {"name": MARK, "scopes": ["tasks"]}),
     "/api/v1/users": _user,
     "/api/v1/notifications/channels": makes("channel_id", "/api/v1/notifications/channels", _WEBHOOK),
     "/api/v1/notifications": _notification,
     "/api/v1/notifications/{notification_id}/retry": _cancelled,
+    "/api/v1/campaigns": _campaign(),
+    "/api/v1/campaigns/{campaign_id}/pause": _campaign("start"),
+    "/api/v1/campaigns/{campaign_id}/resume": _campaign("start", "pause"),
+    "/api/v1/campaigns/{campaign_id}/events": _campaign("cancel"),
+    "/api/v1/send-notification": _template,
+    "/api/v1/templates": _template,
+    "/api/v1/suppressions": _suppression,
 }
 """By the beginning of the path; the longest counts."""
 
@@ -85,11 +130,22 @@ BODIES: Mapping[str, Callable[[dict[str, Any]], Any]] = {
     "POST /api/v1/contacts": lambda _: {"name": "mine"},
     "PUT /api/v1/contacts/{contact_id}": lambda _: {"name": "changed"},
     "PATCH /api/v1/contacts/{contact_id}": lambda _: {"name": "changed"},
+    "POST /api/v1/contacts/tags": lambda made: {"ids": [made["contact_id"]], "add": ["stolen"]},
+    "POST /api/v1/audiences": lambda _: {"name": "mine", "filter": {}},
+    "PUT /api/v1/audiences/{audience_id}": lambda _: {"name": "changed", "filter": {}},
+    "POST /api/v1/audiences/count": lambda _: {"audience": {}},
     "POST /api/v1/notifications/channels": lambda _: _WEBHOOK | {"name": "mine"},
     "PUT /api/v1/notifications/channels/{channel_id}": lambda _: {"name": "changed"},
     "PATCH /api/v1/notifications/channels/{channel_id}": lambda _: {"name": "changed"},
     "POST /api/v1/notifications": lambda _: _NOTIFICATION | {"message": "mine"},
     "POST /api/v1/notifications/send": lambda made: {"ids": [made["notification_id"]]},
+    "POST /api/v1/campaigns": lambda _: _CAMPAIGN | {"name": "mine"},
+    "PATCH /api/v1/campaigns/{campaign_id}": lambda _: {"name": "changed"},
+    "POST /api/v1/templates": lambda _: _TEMPLATE | {"name": f"mine {next(_numbers)}"},
+    "PUT /api/v1/templates/{template_id}": lambda _: _TEMPLATE | {"name": f"changed {next(_numbers)}"},
+    "PATCH /api/v1/templates/{template_id}": lambda _: {"body": "changed"},
+    "POST /api/v1/templates/{template_id}/preview": lambda _: {},
+    "POST /api/v1/suppressions": lambda _: {"address": "mine@example.com"},
 }
 
 PUBLIC = {
@@ -98,6 +154,7 @@ PUBLIC = {
     "POST /api/v1/auth/refresh": "the refresh token is the credential",
     "POST /api/v1/auth/password/reset": "the reset token is the credential",
     "POST /api/v1/callbacks/twilio/{reference}": "the provider's signature is the credential",
+    "POST /api/v1/callbacks/twilio/{channel_id}/incoming": "the provider's signature is the credential",
     "GET /health/live": "says nothing of anybody",
     "GET /health/ready": "says nothing of anybody",
 }
@@ -133,7 +190,8 @@ class Operation:
         return BODIES[self.name](parameters) if self.name in BODIES else None
 
     async def ask(self, client: Client, parameters: dict[str, Any]) -> httpx.Response:
-        path = self.path.format(**({"task_id": ABSENT, "message_id": "m0123456789abcdef"} | parameters))
+        known = {"task_id": ABSENT, "message_id": "m0123456789abcdef", "version": 1}
+        path = self.path.format(**(known | parameters))
         return await client.request(self.method, path, json=self.body(parameters), headers={"Prefer": "respond-async"})
 
 

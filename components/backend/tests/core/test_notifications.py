@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 
 from fakes.channels import FakeKind
+from fakes.identity import FakeAuditLog
 from fakes.notification_table import FakeNews, FakeNotificationTable
+from fakes.reports import FakeReportBook
+from fakes.suppressions import FakeSuppressions
+from gonets.bootstrap.identity import AuditOf
 from gonets.core.channels.model import (
     Accepted,
     Address,
@@ -22,10 +26,14 @@ from gonets.core.channels.model import (
     Refused,
     Unknown,
 )
+from gonets.core.contacts import suppression
+from gonets.core.contacts.suppression import Entry, HeedOptOuts, Source
 from gonets.core.notifications.callbacks import TakeCallback
 from gonets.core.notifications.dispatch import FindRoute, RunNotification, new_stamp
-from gonets.core.notifications.model import AttemptState, NewNotification, Status
+from gonets.core.notifications.model import AttemptState, NewNotification, Status, TemplateUse
+from gonets.core.notifications.ports import Later
 from gonets.core.notifications.recent import RecentChannels
+from gonets.core.notifications.reports import NoteReports
 from gonets.core.notifications.routing import RoutingPolicy
 from gonets.core.notifications.use_cases import (
     NoteReceipt,
@@ -80,7 +88,9 @@ class World:
     postponed: list[timedelta] = field(default_factory=list)
     turns_over: int = 0
     pauses: list[timedelta] = field(default_factory=list)
+    permits: list[Any] = field(default_factory=list)
     observed: list[Any] = field(default_factory=list)
+    suppressed: FakeSuppressions = field(default_factory=FakeSuppressions)
     public: str | None = None
     life: int = 1
     next_life: int | None = None
@@ -97,9 +107,10 @@ class World:
         self.add(2, ChannelType.EMAIL)
         self.read = ReadNotifications(self.table, self.table)
         self.steer = SteerNotifications(self.read, self.news, self.table.now)
-        self.note = NoteReceipt(self.table, self, self.table.now)
+        self.opt_outs = HeedOptOuts(self.suppressed, AuditOf(FakeAuditLog(), "suppression"))
+        self.note = NoteReceipt(self.table, self, self.opt_outs, self.table.now)
         self.submit = SubmitNotification(
-            self.table, self, self, self.kinds, self.news, lambda _, text: text, self.table.now
+            self.table, self, self, self.kinds, self.news, lambda _, text: text, self, self.table.now
         )
 
     def add(self, number, channel_type, **facts):
@@ -124,6 +135,14 @@ class World:
 
     async def recipient(self, owner_id, contact_id):
         return Recipient("55") if (owner_id, contact_id) == (1, 5) else None
+
+    async def permit(self, found):
+        return self.permits.pop(0) if self.permits else True
+
+    async def written(self, owner_id, use, contact_id):
+        if use.template != "welcome":
+            raise Invalid("template", f"no template has the name {use.template}")
+        return Message(f"Hello, {use.variables['name']}, {contact_id}!", "Hello")
 
     async def holds(self, claim):
         return claim.life == self.life
@@ -166,7 +185,7 @@ class World:
         return await self.table.of(life).claim(number, new_stamp())
 
     async def work(self, claimed, life=1):
-        route = FindRoute(self, self.kinds, self.url)
+        route = FindRoute(self, self.kinds, self.url, self.opt_outs)
         run = RunNotification(
             self.table,
             self.table.of(life),
@@ -175,6 +194,8 @@ class World:
             self,
             self.news,
             self.note.by_provider_id,
+            self.opt_outs,
+            self,
             self,
             self.policy,
             self.table.now,
@@ -567,7 +588,9 @@ async def test_callbacks_are_believed_when_they_are_signed(world):
         seen.append((channel.id, url, body))
         return Receipt(Delivery.DELIVERED, final=True) if signature == "right" else None
 
-    take = TakeCallback(world.table, world, world.note, world.url, read)
+    book = FakeReportBook(world.table)
+    note = NoteReports(book, world.note, world.table.strays, world.note.observer, world.table.now)
+    take = TakeCallback(book, world, note, world.url, read)
     reference = found.attempts[0].reference
     with pytest.raises(Forbidden):
         await take(ChannelType.SMS_SMPP, reference, "a=1", b"x", "wrong")
@@ -590,3 +613,126 @@ async def test_channels_are_remembered_for_a_moment_only(world):
     time[0] = 1.0
     assert [one.id for one in await recent.usable(1)] == [1, 2, 3]
     assert (await recent.get(1, 3)).id == 3
+
+
+OPTED_OUT = Refused(Refusal.PERMANENT, "has unsubscribed", "21610", opted_out=True)
+
+
+async def suppress(world, kind, address):
+    await world.suppressed.add(1, [Entry(kind, address)], Source.MANUAL)
+
+
+async def test_nothing_goes_to_a_suppressed_address(world):
+    await suppress(world, suppression.Kind.EMAIL, "a@b.cd")
+    number = await world.hand_in(recipient=Recipient(None, "A@b.cd", None))
+    found = await world.go(number)
+    assert (found.status, found.attempts, world.email.sent) == (Status.SUPPRESSED, (), [])
+    assert found.reason == "EMAIL: suppressed: the email must not be written to"
+    assert world.observed[-1] == ("ended", "suppressed")
+
+
+async def test_it_is_asked_when_it_is_sent_not_when_it_is_handed_in(world):
+    number = await world.hand_in(held=True)
+    await suppress(world, suppression.Kind.TELEGRAM_CHAT_ID, "123")
+    await world.steer.release(1, [number])
+    found = await world.go(number)
+    assert (found.status, [one.to for one in found.attempts]) == (Status.SENT, ["a@b.cd"])
+
+
+async def test_another_owners_list_is_none_of_ours(world):
+    await world.suppressed.add(2, [Entry(suppression.Kind.TELEGRAM_CHAT_ID, "123")], Source.MANUAL)
+    assert (await world.go(await world.hand_in())).status is Status.SENT
+
+
+async def test_a_channels_own_destination_is_an_address_too(world):
+    world.add(1, ChannelType.TELEGRAM, configuration={"key": "secret", "to": "77"}, is_default=True)
+    await suppress(world, suppression.Kind.TELEGRAM_CHAT_ID, "77")
+    found = await world.go(await world.hand_in(recipient=Recipient(), route=[1]))
+    assert (found.status, world.telegram.sent) == (Status.SUPPRESSED, [])
+
+
+async def test_who_unsubscribed_with_a_provider_is_suppressed_at_once(world):
+    world.smpp.script = [OPTED_OUT]
+    world.add(3, ChannelType.SMS_SMPP)
+    world.add(4, ChannelType.SMS_SMSAERO)
+    found = await world.go(await world.hand_in(recipient=Recipient(phone="+79161234567"), route=[3, 4]))
+    assert found.status is Status.SUPPRESSED
+    assert [one.code for one in found.attempts] == ["21610"]
+    assert world.aero.sent == [], "the same number, by another channel"
+    [row] = world.suppressed.rows.values()
+    assert (row.kind, row.address, row.source, row.reason) == (
+        suppression.Kind.PHONE,
+        "+79161234567",
+        Source.PROVIDER,
+        "has unsubscribed",
+    )
+
+
+async def test_a_report_that_somebody_unsubscribed_is_heeded(world):
+    world.add(3, ChannelType.SMS_SMPP)
+    found = await world.go(await world.hand_in(recipient=Recipient(phone="+79161234567")))
+    gone = Receipt(Delivery.REJECTED, final=True, code="21610", reason="gone", opted_out=True)
+    await world.note.by_reference(found.attempts[0].reference, gone)
+    assert [row.address for row in world.suppressed.rows.values()] == ["+79161234567"]
+    assert (await world.go(found.id)).status is Status.SUPPRESSED
+
+
+async def test_what_was_suppressed_is_tried_again_when_the_list_allows_it(world):
+    await suppress(world, suppression.Kind.EMAIL, "a@b.cd")
+    found = await world.go(await world.hand_in(recipient=Recipient(email="a@b.cd")))
+    await world.suppressed.delete(1, 1)
+    await world.steer.retry(1, found.id)
+    assert (await world.go(found.id)).status is Status.SENT
+
+
+async def test_a_template_is_written_when_it_is_handed_in(world):
+    use = TemplateUse("welcome", {"name": "Anna"})
+    number = await world.hand_in(message=Message("", username="bot"), template=use, contact_id=5)
+    found = await world.read.one(1, number)
+    assert found.message == Message("Hello, Anna, 5!", "Hello", "bot")
+    with pytest.raises(Invalid, match="no template has the name other"):
+        await world.hand_in(template=TemplateUse("other"))
+
+
+async def test_a_message_that_may_not_leave_now_waits_and_no_attempt_is_made_of_it():
+    world = World()
+    at = START + timedelta(hours=9)
+    world.permits = [Later(at, "waits for the send window of its campaign")]
+    number = await world.hand_in()
+    await world.go(number)
+    found = world.table.rows[number].found
+    assert (found.due_at, found.reason, found.attempts) == (at, "waits for the send window of its campaign", ())
+    await world.go(number, passing=timedelta(hours=10))
+    assert world.table.rows[number].found.status is Status.SENT
+
+
+async def test_what_waits_for_leave_expires_at_its_deadline():
+    world = World()
+    deadline = START + timedelta(hours=1)
+    world.permits = [Later(START + timedelta(hours=9), "paused")] * 3
+    number = await world.hand_in(deadline=deadline)
+    await world.go(number, passing=timedelta(hours=2))
+    found = world.table.rows[number].found
+    assert (found.status, found.finished_at) == (Status.EXPIRED, deadline)
+
+
+async def test_a_message_that_may_never_leave_is_cancelled():
+    world = World()
+    world.permits = [False]
+    number = await world.hand_in()
+    await world.go(number)
+    found = world.table.rows[number].found
+    assert (found.status, found.attempts) == (Status.CANCELLED, ())
+    assert not world.telegram.sent
+
+
+async def test_a_message_that_was_sent_and_may_not_go_on_stays_sent():
+    world = World()
+    world.channels.clear()
+    world.add(3, ChannelType.SMS_SMPP)
+    world.add(2, ChannelType.EMAIL)
+    world.permits = [True, False]
+    number = await world.hand_in(route=(3, 2), fallback_after=timedelta(minutes=5))
+    await world.go(number, passing=timedelta(hours=1))
+    found = world.table.rows[number].found
+    assert (found.status, len(found.attempts)) == (Status.SENT, 1)

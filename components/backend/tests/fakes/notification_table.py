@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from gonets.core.channels.model import ChannelType, Receipt
 from gonets.core.notifications.model import (
     AttemptState,
+    ChannelKey,
     Due,
     KeyReused,
     NewNotification,
@@ -102,6 +103,15 @@ class FakeNotificationTable:
             for attempt in row.found.attempts
             if row.wake_at is not None and row.found.status is Status.SENT
             if attempt.channel.type is channel_type and attempt.state is AttemptState.ACCEPTED
+        }
+        return sorted(found)
+
+    async def written_to(self, channel_type: ChannelType, address: str) -> Sequence[int]:
+        found = {
+            row.found.owner_id
+            for row in self.rows.values()
+            for attempt in row.found.attempts
+            if (attempt.channel, attempt.to) == (ChannelKey(0, channel_type), address)
         }
         return sorted(found)
 

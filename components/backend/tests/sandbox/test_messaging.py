@@ -534,3 +534,12 @@ async def test_a_lost_answer_means_a_message_taken(sandbox, provider, kind, take
 )
 def test_what_an_sms_is_charged_as(text, count):
     assert parts(text) == count
+
+
+async def test_nobody_answers_where_nothing_was_sent(sandbox):
+    reply = {"sender": "+79161234567", "text": "STOP"}
+    for provider in ("twilio", "smpp", "telegram"):
+        answer = await sandbox.http.post(f"/control/replies/{provider}", json=reply)
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "provider")
+    assert (await sandbox.http.post("/control/replies/twilio", json={"text": "STOP"})).status_code == 422
+    assert (await sandbox.http.post("/control/replies/nobody", json=reply)).status_code == 404

@@ -107,6 +107,12 @@ class Centre {
         session.deliver_sm({ source_addr: '79161234567', destination_addr: '1', short_message: 'hello' },
           (answer) => this.say('deliver_sm_resp', { id: null, status: answer.command_status }));
       }
+      if (word.startsWith('person ')) {
+        session.deliver_sm({
+          source_addr: '79161234567', source_addr_ton: 1, source_addr_npi: 1, destination_addr: '1',
+          short_message: word.slice('person '.length),
+        }, (answer) => this.say('deliver_sm_resp', { id: null, status: answer.command_status }));
+      }
     }
   }
 }

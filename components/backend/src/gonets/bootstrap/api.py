@@ -1,27 +1,39 @@
 """The REST door, put together."""
 
+import asyncio
+
 from dependency_injector.providers import Dict, List, Object, Singleton
 
 from gonets.adapters.http import api_keys as api_key_routes
+from gonets.adapters.http import audiences as audience_routes
 from gonets.adapters.http import auth as auth_routes
 from gonets.adapters.http import callbacks as callback_routes
+from gonets.adapters.http import campaigns as campaign_routes
 from gonets.adapters.http import channels as channel_routes
 from gonets.adapters.http import chat_links as chat_link_routes
 from gonets.adapters.http import contacts as contact_routes
+from gonets.adapters.http import erasure as erasure_routes
 from gonets.adapters.http import failed as failed_routes
 from gonets.adapters.http import health
+from gonets.adapters.http import history as history_routes
+from gonets.adapters.http import imports as import_routes
 from gonets.adapters.http import notifications as notification_routes
+from gonets.adapters.http import suppression as suppression_routes
 from gonets.adapters.http import tasks as task_routes
+from gonets.adapters.http import templates as template_routes
 from gonets.adapters.http import users as user_routes
 from gonets.adapters.http.app import create_app
 from gonets.adapters.http.security import Security
 from gonets.adapters.phones import PhoneNumbers
-from gonets.adapters.postgres.contacts import PostgresContacts
+from gonets.adapters.postgres.campaigns import PostgresAudiences
+from gonets.adapters.postgres.channels import PostgresChannelOwners
 from gonets.adapters.postgres.failed import PostgresFailedTasks
+from gonets.adapters.postgres.history import PostgresHistories
 from gonets.adapters.postgres.notifications import PostgresNotifications
 from gonets.adapters.postgres.pool import Pool
 from gonets.adapters.postgres.providers import PostgresCircuits
 from gonets.adapters.postgres.queries import PostgresTaskQueries, create_engine
+from gonets.adapters.postgres.suppression import PostgresSuppressions
 from gonets.adapters.postgres.tasks import PostgresTaskIntake
 from gonets.adapters.rabbitmq import topology
 from gonets.adapters.rabbitmq.dead_letters import RabbitDeadLetters
@@ -31,14 +43,19 @@ from gonets.adapters.rabbitmq.replies import RabbitReplyInbox
 from gonets.adapters.telemetry.metered import MeteredIntake
 from gonets.adapters.telemetry.metrics import BatchMetrics, DoorMetrics, HttpMetrics, create_registry
 from gonets.adapters.telemetry.notifications import NotificationMetrics
-from gonets.bootstrap import channels, watching
+from gonets.bootstrap import campaigns as campaigning
+from gonets.bootstrap import channels, imports, templates, watching
+from gonets.bootstrap import contacts as contact_parts
 from gonets.bootstrap import notifications as notifying
+from gonets.bootstrap.erasure import erase
 from gonets.bootstrap.identity import AuditOf, identity
 from gonets.bootstrap.shared import Shared
 from gonets.core.channels.use_cases import ManageChannels
-from gonets.core.contacts.use_cases import ManageContacts
+from gonets.core.contacts.suppression import HeedOptOuts, ManageSuppressions
 from gonets.core.identity.model import Scope
+from gonets.core.notifications.incoming import TakeIncoming
 from gonets.core.notifications.use_cases import NoteReceipt
+from gonets.core.reports.history import ReadHistory, Subject
 from gonets.core.tasks.failed import HandleDeadLetters, HandleFailedTasks
 from gonets.core.tasks.use_cases import ReadTasks, SubmitTask
 
@@ -47,6 +64,8 @@ class ApiContainer(Shared):
     """The REST door."""
 
     config = Shared.settings.provided.api
+    closing = Singleton(asyncio.Event)
+    """Set when the process is about to leave: what would be answered for ever ends then."""
     pool = Singleton(Pool, Shared.database.dsn, size=config.database_connections, timeout=config.database_timeout)
     engine = Singleton(create_engine, Shared.database.dsn, timeout=config.database_timeout)
     registry = Singleton(create_registry, "api")
@@ -70,21 +89,18 @@ class ApiContainer(Shared):
     people = Singleton(identity, pool, Shared.settings.provided.identity)
     security = Singleton(Security, people.provided.authenticate, tasks_open=Shared.settings.provided.tasks_open)
     phone = Singleton(PhoneNumbers, Shared.settings.provided.contacts.phone_region)
-    contacts = Singleton(
-        ManageContacts,
-        Singleton(PostgresContacts, pool),
-        phone,
-        Singleton(AuditOf, people.provided.audit, "contact"),
-    )
+    # Of its own: an export, or a count of millions, takes its time.
+    crowd_pool = Singleton(Pool, Shared.database.dsn, size=4, timeout=60.0, answers_in=config.database_timeout)
+    contacts = Singleton(contact_parts.doors, pool, crowd_pool, phone, people.provided.audit)
     notification_metrics = Singleton(NotificationMetrics, registry)
+    suppressions = Singleton(PostgresSuppressions, pool, batches)
+    suppression_audit = Singleton(AuditOf, people.provided.audit, "suppression")
+    opt_outs = Singleton(HeedOptOuts, suppressions, suppression_audit)
+    notification_store = Singleton(PostgresNotifications, pool, observe=batches)
     # A session with an SMS centre, once a test has opened it, is brought the receipts of the workers' messages, too.
-    note_receipt = Singleton(
-        NoteReceipt,
-        Singleton(PostgresNotifications, pool, observe=batches),
-        notification_metrics,
-        Object(notifying.now),
-    )
-    senders = Singleton(channels.Senders, Shared.settings, note_receipt.provided.by_provider_id)
+    note_receipt = Singleton(NoteReceipt, notification_store, notification_metrics, opt_outs, Object(notifying.now))
+    take_incoming = Singleton(TakeIncoming, Singleton(PostgresChannelOwners, pool), notification_store, opt_outs, phone)
+    senders = Singleton(channels.Senders, Shared.settings, note_receipt.provided.by_provider_id, take_incoming)
     channel_store = Singleton(channels.store, pool, senders.provided.kinds, Shared.settings)
     manage_channels = Singleton(
         ManageChannels, channel_store, senders.provided.kinds, Singleton(AuditOf, people.provided.audit, "channel")
@@ -99,12 +115,43 @@ class ApiContainer(Shared):
         phone,
         Shared.settings.provided.notifications,
         batches,
-        notification_metrics,
+        note_receipt,
+        take_incoming,
         config.database_timeout,
     )
+    texts = Singleton(
+        templates.doors,
+        pool,
+        Singleton(AuditOf, people.provided.audit, "template"),
+        Shared.settings.provided.sms,
+    )
+    campaigns = Singleton(
+        campaigning.doors,
+        pool,
+        publisher,
+        usable_channels,
+        Singleton(PostgresAudiences, pool),
+        Singleton(AuditOf, people.provided.audit, "campaign"),
+        senders.provided.kinds,
+        operator_pool,
+        Shared.settings,
+    )
+    histories = Singleton(PostgresHistories, pool)
     app = Singleton(
         create_app,
         routers=List(
+            # Before the contacts, by whose ids it would be taken for one.
+            Singleton(
+                import_routes.router,
+                Singleton(
+                    imports.doors,
+                    pool,
+                    publisher,
+                    Singleton(AuditOf, people.provided.audit, "import"),
+                    Shared.settings,
+                ),
+                security.provided.principal.call(Scope.CONTACTS),
+            ),
             Singleton(task_routes.router, submit, read, config.wait, security.provided.tasks.call()),
             Singleton(
                 failed_routes.router,
@@ -116,7 +163,24 @@ class ApiContainer(Shared):
             Singleton(auth_routes.router, people.provided.sign_in, people.provided.own, security),
             Singleton(api_key_routes.router, people.provided.keys, security),
             Singleton(user_routes.router, people.provided.users, people.provided.read_audit, security),
-            Singleton(contact_routes.router, contacts, security.provided.principal.call(Scope.CONTACTS)),
+            Singleton(
+                contact_routes.router,
+                contacts.provided.manage,
+                contacts.provided.export,
+                contacts.provided.tag,
+                contacts.provided.enrich,
+                security.provided.principal.call(Scope.CONTACTS),
+            ),
+            Singleton(
+                audience_routes.router,
+                contacts.provided.audiences,
+                security.provided.principal.call(Scope.CONTACTS),
+            ),
+            Singleton(
+                erasure_routes.router,
+                Singleton(erase, operator_pool, publisher),
+                security.provided.principal.call(Scope.CONTACTS),
+            ),
             Singleton(
                 chat_link_routes.router,
                 Singleton(channels.link_chat, pool, usable_channels, senders.provided.bots),
@@ -135,7 +199,43 @@ class ApiContainer(Shared):
                 notifications.provided.steer,
                 security.provided.principal.call(Scope.NOTIFICATIONS),
             ),
-            Singleton(callback_routes.router, notifications.provided.callback),
+            Singleton(
+                template_routes.router,
+                texts.provided.manage,
+                texts.provided.preview,
+                Shared.settings.provided.sms.currency,
+                security.provided.principal.call(Scope.NOTIFICATIONS),
+            ),
+            Singleton(
+                suppression_routes.router,
+                Singleton(ManageSuppressions, suppressions, phone, suppression_audit),
+                security.provided.principal.call(Scope.CONTACTS),
+            ),
+            Singleton(
+                campaign_routes.router,
+                campaigns.provided.manage,
+                campaigns.provided.steer,
+                campaigns.provided.send_to_all,
+                campaigns.provided.dry_run,
+                closing,
+                security.provided.principal.call(Scope.NOTIFICATIONS),
+            ),
+            Singleton(
+                history_routes.of_contacts,
+                Singleton(ReadHistory, histories, Subject.CONTACT),
+                security.provided.principal.call(Scope.CONTACTS),
+            ),
+            Singleton(
+                history_routes.of_campaigns,
+                Singleton(ReadHistory, histories, Subject.CAMPAIGN),
+                security.provided.principal.call(Scope.NOTIFICATIONS),
+            ),
+            Singleton(
+                history_routes.of_notifications,
+                Singleton(ReadHistory, histories, Subject.NOTIFICATION),
+                security.provided.principal.call(Scope.NOTIFICATIONS),
+            ),
+            Singleton(callback_routes.router, notifications.provided.callback, notifications.provided.incoming),
         ),
         health=Singleton(
             health.router,
@@ -147,5 +247,6 @@ class ApiContainer(Shared):
             ),
         ),
         documentation=Shared.settings.provided.docs_open,
+        longer=Singleton(import_routes.body_limits, Shared.settings.provided.files.most_bytes),
     )
     served = Singleton(watching.app, app, registry, Singleton(HttpMetrics, registry), tracing)

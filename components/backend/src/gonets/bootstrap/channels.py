@@ -26,12 +26,13 @@ from gonets.adapters.providers.twilio import Twilio
 from gonets.adapters.providers.webhook import Webhook
 from gonets.bootstrap.identity import AuditOf
 from gonets.core.channels.linking import Bots, FollowStarts, LinkChat
-from gonets.core.channels.model import Channel, ChannelType, Receipt
+from gonets.core.channels.model import Channel, ChannelType, Incoming, Receipt
 from gonets.core.channels.ports import (
     ChannelKind,
     ChannelKinds,
     ChannelsOf,
     ChannelStore,
+    IncomingSink,
     OperatorChannels,
     Phone,
     ReceiptSink,
@@ -51,6 +52,11 @@ async def nobody_listens(channel_id: int, receipt: Receipt) -> None:  # noqa: AR
     raise Unavailable("receipts are not stored here")
 
 
+async def nobody_reads(channel_id: int, channel_type: ChannelType, incoming: Incoming) -> None:  # noqa: ARG001
+    """Where answers are not heeded, they are to come again, to somebody who does."""
+    raise Unavailable("answers are not heeded here")
+
+
 def lookup(settings: Settings) -> Lookup:
     """In development, where the sandbox has a host of its own (a container), `localhost` on its ports means it, as it
     does for whoever reads the guide on the machine around."""
@@ -66,10 +72,15 @@ def lookup(settings: Settings) -> Lookup:
 
 
 class Senders:
-    """Every type of channel that this installation has, and the connections behind them. `on_receipt`: where those go
-    that come by a connection of ours."""
+    """Every type of channel that this installation has, and the connections behind them. `on_receipt`, `on_incoming`:
+    where receipts and answers go that come by a connection of ours."""
 
-    def __init__(self, settings: Settings, on_receipt: ReceiptSink = nobody_listens) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        on_receipt: ReceiptSink = nobody_listens,
+        on_incoming: IncomingSink = nobody_reads,
+    ) -> None:
         self.egress = Egress(settings.egress.allowances, lookup(settings))
         # Where users typed the address; and where only an operator can choose it.
         self._typed = HttpTransport(timeout=30, connect_timeout=_CONNECTING, egress=self.egress)
@@ -77,7 +88,7 @@ class Senders:
         trust = Trust(settings.tls.ca_file)
         implicit = {IMPLICIT_TLS, settings.sandbox.smtps_port} if settings.is_development else {IMPLICIT_TLS}
         self._mailer = Mailer(self.egress, trust)
-        self.smpp = Smpp(self.egress, trust, on_receipt)
+        self.smpp = Smpp(self.egress, trust, on_receipt, on_incoming)
         known: list[ChannelKind] = [
             Telegram(self._chosen, settings.telegram.api_url),
             Email(self._mailer, implicit),

@@ -44,7 +44,7 @@ class AuditOf:
         self._audit = audit
         self._kind = kind
 
-    async def note(self, actor: Actor, action: str, object_id: int, detail: Mapping[str, JSON]) -> None:
+    async def note(self, actor: Actor | None, action: str, object_id: int, detail: Mapping[str, JSON]) -> None:
         await self._audit.note(actor, action, self._kind, object_id, detail)
 
 

@@ -14,21 +14,26 @@ from gonets.adapters.postgres.notifications import (
 )
 from gonets.adapters.postgres.pool import Pool
 from gonets.adapters.postgres.providers import PostgresBudget
+from gonets.adapters.postgres.reports import PostgresReportBook
 from gonets.adapters.providers import twilio
 from gonets.adapters.rabbitmq import topology
 from gonets.adapters.rabbitmq.notifications import Owner, RabbitNotificationNews, TakeRequest, TakeWake
 from gonets.adapters.rabbitmq.outcomes import DeadLetters
 from gonets.adapters.rabbitmq.publisher import Publisher
 from gonets.adapters.rabbitmq.receiver import Receiver
-from gonets.core.channels.model import Channel, ChannelType, Receipt, Recipient
+from gonets.bootstrap.templates import TemplatesOf, render
+from gonets.core.channels.model import Channel, ChannelType, Incoming, Receipt, Recipient
 from gonets.core.channels.ports import ChannelKinds, ChannelsOf, Listening
+from gonets.core.channels.use_cases import UseChannels
 from gonets.core.identity.model import Scope
 from gonets.core.identity.use_cases import Authenticate
 from gonets.core.notifications.callbacks import TakeCallback
 from gonets.core.notifications.dispatch import CallbackUrl, FindRoute, RunNotification, new_stamp
+from gonets.core.notifications.incoming import IncomingUrl, TakeIncoming, TakeIncomingCall
 from gonets.core.notifications.listening import ListenForReceipts
-from gonets.core.notifications.ports import Observer, Phone
+from gonets.core.notifications.ports import Observer, Permits, Phone, Suppressions
 from gonets.core.notifications.recent import RecentChannels
+from gonets.core.notifications.reports import NoteReports
 from gonets.core.notifications.routing import OfUnknown, RoutingPolicy
 from gonets.core.notifications.turns import ChannelTurns
 from gonets.core.notifications.use_cases import (
@@ -75,9 +80,25 @@ def callback_url(settings: NotificationSettings) -> CallbackUrl:
     return url
 
 
+def incoming_url(settings: NotificationSettings) -> IncomingUrl:
+    """Where each type's provider brings what people write to a channel's number, by the public URL."""
+    base = settings.public_url.rstrip("/")
+
+    def url(channel_type: ChannelType, channel_id: int) -> str | None:
+        path = _CALLED_BACK.get(channel_type)
+        return f"{base}/api/v1/callbacks/{path}/{channel_id}/incoming" if base and path else None
+
+    return url
+
+
 def read_callback(channel: Channel, url: str, body: bytes, signature: str) -> Receipt | None:
     """Twilio's; no other provider calls us."""
     return twilio.callback(url, body, signature, str(channel.configuration["authToken"]))
+
+
+def read_incoming(channel: Channel, url: str, body: bytes, signature: str) -> Incoming | None:
+    """Twilio's; no other provider calls us."""
+    return twilio.incoming(url, body, signature, str(channel.configuration["authToken"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +120,19 @@ class Doors:
     read: ReadNotifications
     steer: SteerNotifications
     callback: TakeCallback
+    incoming: TakeIncomingCall
 
 
 def doors(
     pool: Pool,
     publisher: Publisher,
-    channels: ChannelsOf,
+    channels: UseChannels,
     kinds: ChannelKinds,
     phone: Phone,
     settings: NotificationSettings,
     observe: Observe,
-    observer: Observer,
+    note: NoteReceipt,
+    take_incoming: TakeIncoming,
     timeout: float,
 ) -> Doors:
     """`timeout`: seconds for handing one in."""
@@ -117,13 +140,23 @@ def doors(
     # One that is handed in alone overtakes what comes by queue, or is released by the thousand.
     urgent = RabbitNotificationNews(publisher, topology.NOTIFICATION_URGENT)
     intake = PostgresNotificationIntake(pool, observe, timeout=timeout)
-    read = ReadNotifications(store, store)
-    url = callback_url(settings)
+    read, book = ReadNotifications(store, store), PostgresReportBook(pool, observe)
+    contacts, templates = ContactsOf(PostgresContacts(pool)), TemplatesOf(render(pool))
     return Doors(
-        submit=SubmitNotification(intake, ContactsOf(PostgresContacts(pool)), channels, kinds, urgent, phone, now),
+        submit=SubmitNotification(intake, contacts, channels, kinds, urgent, phone, templates, now),
         read=read,
         steer=SteerNotifications(read, news, now),
-        callback=TakeCallback(store, channels, NoteReceipt(store, observer, now), url, read_callback),
+        # What is asked for with each of very many calls is remembered for a moment.
+        callback=TakeCallback(
+            book,
+            RecentChannels(channels),
+            NoteReports(book, note, store.strays, note.observer, now),
+            callback_url(settings),
+            read_callback,
+        ),
+        incoming=TakeIncomingCall(
+            take_incoming.owners, channels, channels.operator, take_incoming, incoming_url(settings), read_incoming
+        ),
     )
 
 
@@ -179,16 +212,20 @@ def work(
     phone: Phone,
     authenticate: Authenticate,
     note: NoteReceipt,
+    suppressions: Suppressions,
+    permits: Permits,
     observe: Observe,
     observer: Observer,
 ) -> Work:
     news = RabbitNotificationNews(publisher)
-    route = FindRoute(RecentChannels(channels), kinds, callback_url(settings.notifications))
+    route = FindRoute(RecentChannels(channels), kinds, callback_url(settings.notifications), suppressions)
+    rules = policy(settings.notifications)
     run = RunNotification(
-        store, store, route, lifeline, lanes, news, note.by_provider_id, observer, policy(settings.notifications), now
+        store, store, route, lifeline, lanes, news, note.by_provider_id, suppressions, permits, observer, rules, now
     )
     intake = PostgresNotificationIntake(pool, observe)
-    submit = SubmitNotification(intake, ContactsOf(PostgresContacts(pool)), channels, kinds, news, phone, now)
+    contacts, templates = ContactsOf(PostgresContacts(pool)), TemplatesOf(render(pool))
+    submit = SubmitNotification(intake, contacts, channels, kinds, news, phone, templates, now)
     dead_letters = DeadLetters(
         publisher, queue=topology.NOTIFICATION_REQUESTS, dead_queue=topology.DEAD_NOTIFICATION_REQUESTS
     )

@@ -10,16 +10,18 @@ from gonets.adapters.postgres.leader import PostgresLeader
 from gonets.adapters.postgres.notifications import PostgresNotificationWakes
 from gonets.adapters.postgres.pool import Pool
 from gonets.adapters.postgres.providers import PostgresCircuits
+from gonets.adapters.postgres.queries import PostgresTaskQueries, create_engine
 from gonets.adapters.postgres.wakes import PostgresTaskWakes
 from gonets.adapters.rabbitmq.announcements import RabbitAnnouncements
 from gonets.adapters.rabbitmq.notifications import RabbitNotificationNews
 from gonets.adapters.rabbitmq.publisher import Publisher
 from gonets.adapters.rabbitmq.queues import RabbitQueues
 from gonets.adapters.telemetry.metered import MeteredWakes
-from gonets.adapters.telemetry.metrics import BatchMetrics, WakeMetrics, create_registry
+from gonets.adapters.telemetry.metrics import BatchMetrics, RetentionMetrics, WakeMetrics, create_registry
 from gonets.adapters.telemetry.notifications import SelfTestMetrics
 from gonets.adapters.telemetry.watch import Watcher
-from gonets.bootstrap import channels
+from gonets.bootstrap import campaigns, channels, contacts, imports, retention
+from gonets.bootstrap.erasure import erase
 from gonets.bootstrap.shared import Shared
 from gonets.core.notifications.use_cases import WakeNotifications
 from gonets.core.tasks.liveness import Watch
@@ -43,6 +45,10 @@ class SchedulerContainer(Shared):
     )
     notification_wakes = Singleton(PostgresNotificationWakes, pool)
     wake_notifications = Singleton(WakeNotifications, notification_wakes, Singleton(RabbitNotificationNews, publisher))
+    keep_campaigns = Singleton(campaigns.keep, pool, publisher, Shared.settings.provided.campaigns)
+    wake_imports = Singleton(imports.wake, pool, publisher, Shared.settings)
+    engine = Singleton(create_engine, Shared.database.dsn, timeout=5.0)
+    follow_questions = Singleton(contacts.follow, pool, Singleton(PostgresTaskQueries, engine, patience=5.0), publisher)
     senders = Singleton(channels.Senders, Shared.settings)
     self_tests = Singleton(
         channels.self_tests,
@@ -54,6 +60,15 @@ class SchedulerContainer(Shared):
         Singleton(SelfTestMetrics, registry),
     )
     follow_starts = Singleton(channels.follow_starts, pool, senders, Shared.settings)
+    # Of its own: many rows go in one statement.
+    retention_pool = Singleton(Pool, Shared.database.dsn, size=1, timeout=60.0)
+    remove_expired = Singleton(
+        retention.remove_expired,
+        retention_pool,
+        Shared.settings.provided.retention,
+        Singleton(RetentionMetrics, registry),
+    )
+    erase_contact = Singleton(erase, retention_pool, publisher)
     watching_pool = Singleton(Pool, Shared.database.dsn, size=1, timeout=30.0)
     queues = Singleton(RabbitQueues, Shared.rabbit.url, timeout=5.0)
     watcher = Singleton(

@@ -9,10 +9,12 @@ from datetime import timedelta
 from dependency_injector.providers import Dict, Factory, List, Object, Singleton
 
 from gonets.adapters.phones import PhoneNumbers
+from gonets.adapters.postgres.channels import PostgresChannelOwners
 from gonets.adapters.postgres.lifeline import PostgresLifeline
 from gonets.adapters.postgres.notifications import PostgresNotifications
 from gonets.adapters.postgres.pool import Pool
 from gonets.adapters.postgres.providers import PostgresBudget, PostgresCircuits
+from gonets.adapters.postgres.suppression import PostgresSuppressions
 from gonets.adapters.postgres.tasks import PostgresTasks, new_token
 from gonets.adapters.providers.dadata import Dadata
 from gonets.adapters.providers.transport import HttpTransport
@@ -23,10 +25,14 @@ from gonets.adapters.rabbitmq.publisher import Publisher
 from gonets.adapters.telemetry.metered import MeteredCircuits, MeteredClaims, MeteredOutcomes
 from gonets.adapters.telemetry.metrics import BatchMetrics, DoorMetrics, ProviderMetrics, TaskMetrics, create_registry
 from gonets.adapters.telemetry.notifications import NotificationMetrics
-from gonets.bootstrap import channels, watching
+from gonets.bootstrap import campaigns as campaigning
+from gonets.bootstrap import channels, imports, watching
+from gonets.bootstrap import dispatch as dispatching
 from gonets.bootstrap import notifications as notifying
-from gonets.bootstrap.identity import identity
+from gonets.bootstrap.identity import AuditOf, identity
 from gonets.bootstrap.shared import Shared
+from gonets.core.contacts.suppression import HeedOptOuts
+from gonets.core.notifications.incoming import TakeIncoming
 from gonets.core.notifications.use_cases import NoteReceipt
 from gonets.core.tasks.circuit import CircuitPolicy
 from gonets.core.tasks.gate import Gate, Gates, Pace, permits_of
@@ -170,31 +176,74 @@ class WorkerContainer(Shared):
     people = Singleton(identity, pool, Shared.settings.provided.identity)
     notification_store = Singleton(PostgresNotifications, pool, lazy_pool, lifeline, batches)
     notification_metrics = Singleton(NotificationMetrics, registry)
-    note_receipt = Singleton(NoteReceipt, notification_store, notification_metrics, Object(notifying.now))
-    senders = Singleton(channels.Senders, Shared.settings, note_receipt.provided.by_provider_id)
+    typed_phone = Singleton(PhoneNumbers, Shared.settings.provided.contacts.phone_region)
+    opt_outs = Singleton(
+        HeedOptOuts,
+        Singleton(PostgresSuppressions, pool, batches),
+        Singleton(AuditOf, people.provided.audit, "suppression"),
+    )
+    note_receipt = Singleton(NoteReceipt, notification_store, notification_metrics, opt_outs, Object(notifying.now))
+    senders = Singleton(
+        channels.Senders,
+        Shared.settings,
+        note_receipt.provided.by_provider_id,
+        Singleton(TakeIncoming, Singleton(PostgresChannelOwners, pool), notification_store, opt_outs, typed_phone),
+    )
     ways = Singleton(
         channels.use,
         Singleton(channels.store, pool, senders.provided.kinds, Shared.settings),
         senders.provided.kinds,
         Shared.settings,
     )
+    turns = Singleton(notifying.turns, pool, lifeline, Shared.settings)
     notifications = Singleton(
         notifying.work,
         Shared.settings,
         pool,
         notification_store,
         lifeline,
-        Singleton(notifying.turns, pool, lifeline, Shared.settings),
+        turns,
         publisher,
         ways,
         senders.provided.kinds,
         senders.provided.smpp,
-        Singleton(PhoneNumbers, Shared.settings.provided.contacts.phone_region),
+        typed_phone,
         people.provided.authenticate,
         note_receipt,
+        opt_outs,
+        Singleton(campaigning.permits, pool),
         batches,
         notification_metrics,
     )
+
+    dispatch = Singleton(
+        dispatching.dispatch,
+        Shared.settings,
+        pool,
+        notification_store,
+        lifeline,
+        turns,
+        publisher,
+        ways,
+        senders.provided.kinds,
+        note_receipt,
+        opt_outs,
+        batches,
+        notification_metrics,
+    )
+    campaigns = Singleton(
+        campaigning.work,
+        Shared.rabbit.url,
+        pool,
+        lifeline,
+        publisher,
+        dispatch.provided.send.abandon,
+        dispatch.provided.work,
+    )
+
+    # Of its own: a block of rows takes longer than a claim may.
+    import_pool = Singleton(Pool, Shared.database.dsn, size=4, timeout=60.0, answers_in=config.database_timeout)
+    import_receiver = Singleton(imports.work, Shared.settings, import_pool, lifeline)
 
     tell = Singleton(TellTask, announcements, outcomes)
     take = Singleton(TakeTask, claims, announcements, tell)

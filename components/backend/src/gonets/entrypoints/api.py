@@ -18,9 +18,10 @@ def main() -> None:
 
     async def serve(stop: asyncio.Event) -> None:
         pool, inbox, publisher, engine = container.pool(), container.inbox(), container.publisher(), container.engine()
-        operator_pool = container.operator_pool()
+        operator_pool, crowd_pool = container.operator_pool(), container.crowd_pool()
         await pool.open()
         await operator_pool.open()
+        await crowd_pool.open()
         await inbox.start(patience=2.0)
         server = uvicorn.Server(
             uvicorn.Config(
@@ -36,6 +37,7 @@ def main() -> None:
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+        container.closing().set()
         server.should_exit = True
         stopping.cancel()
         await serving
@@ -45,6 +47,7 @@ def main() -> None:
         await container.senders().close()
         await engine.dispose()
         await operator_pool.close()
+        await crowd_pool.close()
         await pool.close()
         if tracing := container.tracing():
             await asyncio.to_thread(tracing.close)

@@ -17,14 +17,15 @@ def main() -> None:
 
     async def work(stop: asyncio.Event) -> None:
         end_metrics = metrics.serve(container.registry(), settings.metrics.host, settings.metrics.port)
-        pools = [container.pool(), container.lazy_pool()]
+        pools = [container.pool(), container.lazy_pool(), container.import_pool()]
         lifeline, consumer, publisher = container.lifeline(), container.consumer(), container.publisher()
         notifications = container.notifications()
         for pool in pools:
             await pool.open()
         await lifeline.start()
         await consumer.start()
-        for receiver in notifications.receivers:
+        receivers = [*notifications.receivers, container.campaigns(), container.import_receiver()]
+        for receiver in receivers:
             await receiver.start()
         # What is there now stays: the collector need not look at it again, nor stop the loop for every 700 new objects.
         gc.freeze()
@@ -41,10 +42,11 @@ def main() -> None:
         listening = asyncio.create_task(every(_LISTEN_EVERY, listen, stop))
         await every(1.0, refresh, stop)
         listening.cancel()
+        container.dispatch().lanes.stop()
         await asyncio.gather(
             asyncio.wait([listening]),
             consumer.stop(settings.worker.graceful_timeout),
-            *(receiver.stop(settings.worker.graceful_timeout) for receiver in notifications.receivers),
+            *(receiver.stop(settings.worker.graceful_timeout) for receiver in receivers),
         )
         await asyncio.gather(container.gates().rest(), notifications.turns.rest())
         await lifeline.stop()

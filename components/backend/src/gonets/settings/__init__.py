@@ -11,13 +11,15 @@ from typing import Annotated, Any, Self
 from pydantic import Field, SecretStr, ValidationError, model_validator
 
 from gonets.settings.group import NO_BOT, NO_KEY, Group, in_url
-from gonets.settings.messages import Channels, Egress, Notifications, Tls
+from gonets.settings.messages import Campaigns, Channels, Egress, Notifications, Sms, Tls
 from gonets.settings.people import (
     DEVELOPMENT_KEY,
     DEVELOPMENT_SECRETS_KEY,
     SHORTEST_KEY,
     Contacts,
+    Files,
     Identity,
+    Retention,
     Secrets,
     secrets_key,
 )
@@ -26,6 +28,7 @@ from gonets.settings.providers import Dadata, Email, Slack, Smpp, SmsAero, Smtp,
 
 __all__ = [
     "Api",
+    "Campaigns",
     "Channels",
     "Circuit",
     "Contacts",
@@ -34,10 +37,12 @@ __all__ = [
     "Egress",
     "Email",
     "Environment",
+    "Files",
     "Identity",
     "Metrics",
     "Notifications",
     "Rabbit",
+    "Retention",
     "Sandbox",
     "Scheduler",
     "Secrets",
@@ -45,6 +50,7 @@ __all__ = [
     "SettingsError",
     "Slack",
     "Smpp",
+    "Sms",
     "SmsAero",
     "Smtp",
     "Telegram",
@@ -71,7 +77,7 @@ class Environment(StrEnum):
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # Plaintext within the installation.
-_NOT_TO_PROVIDERS = frozenset({"OTEL_EXPORTER_OTLP_ENDPOINT"})
+_NOT_TO_PROVIDERS = frozenset({"OTEL_EXPORTER_OTLP_ENDPOINT", "FILES_S3_ENDPOINT"})
 
 
 def _group(of: Callable[[], Any]) -> Any:
@@ -93,8 +99,12 @@ class Settings(Group):
     scheduler: Scheduler = _group(Scheduler)
     identity: Identity = _group(Identity)
     contacts: Contacts = _group(Contacts)
+    files: Files = _group(Files)
     secret_keys: Secrets = _group(Secrets)
     notifications: Notifications = _group(Notifications)
+    campaigns: Campaigns = _group(Campaigns)
+    sms: Sms = _group(Sms)
+    retention: Retention = _group(Retention)
     metrics: Metrics = _group(Metrics)
     tracing: Tracing = _group(Tracing)
     egress: Egress = _group(Egress)

@@ -9,7 +9,8 @@ from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _BACKEND = Path(__file__).resolve().parents[3]
-ENV_FILES = (_BACKEND.parents[1] / ".env", _BACKEND / ".env")
+ROOT = _BACKEND.parents[1]
+ENV_FILES = (ROOT / ".env", _BACKEND / ".env")
 
 NO_KEY = "sandbox"  # what the sandbox is told in place of a key
 NO_BOT = f"123456789:{NO_KEY}"  # and of a Telegram bot's token

@@ -58,6 +58,37 @@ class Notifications(Group, env_prefix="NOTIFICATIONS_"):
         return {name.strip(): float(rate) for name, _, rate in parts}
 
 
+def _prices(value: str) -> str:
+    for part in filter(None, value.split(",")):
+        name, _, price = part.partition("=")
+        if not re.fullmatch(r"SMS_[A-Z_]+", name.strip()) or not re.fullmatch(_PRICE, price.strip()):
+            raise ValueError("must be TYPE=number,TYPE=number, what one segment costs")
+    return value
+
+
+_PRICE = r"[0-9]{1,6}(\.[0-9]{1,4})?"
+
+
+class Sms(Group, env_prefix="SMS_"):
+    """What SMS cost, for estimates."""
+
+    prices: Annotated[str, AfterValidator(_prices)] = ""
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "RUB"
+
+    @property
+    def price_of(self) -> Mapping[str, float]:
+        """Of one segment by channels of a type; nobody knows it where the type is not named."""
+        parts = (part.partition("=") for part in filter(None, self.prices.split(",")))
+        return {name.strip(): float(price) for name, _, price in parts}
+
+
+class Campaigns(Group, env_prefix="CAMPAIGNS_"):
+    """One message to many. Seconds."""
+
+    latest_start: Seconds = 3600
+    concurrency: Annotated[int, Field(ge=1, le=10_000)] = 100
+
+
 class Tls(Group, env_prefix="TLS_"):
     """Whom to trust besides the system's certificate authorities: a file in PEM, which may come to be later."""
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from gonets.settings.group import Group, Seconds
+from gonets.settings.group import ROOT, Group, Seconds
 
 SHORTEST_KEY = 32  # characters: RFC 7518, 3.2
 DEVELOPMENT_KEY = "for development only: anyone who reads the source can sign with it"
@@ -26,6 +26,36 @@ class Contacts(Group, env_prefix="CONTACTS_"):
     """People who are written to."""
 
     phone_region: Annotated[str, Field(pattern="^[A-Z]{2}$")] = "RU"
+
+
+class Files(Group, env_prefix="FILES_"):
+    """Where files wait that people hand in: a folder that all processes share, or a bucket where one is named."""
+
+    folder: str = str(ROOT / ".run" / "files")
+    most_megabytes: Annotated[int, Field(ge=1, le=100_000)] = 500
+    s3_bucket: str = ""
+    s3_endpoint: Annotated[str, Field(pattern="^(https?://[^/?#]+)?$")] = ""
+    s3_region: str = "us-east-1"
+    s3_access_key_id: str = ""
+    s3_secret_access_key: SecretStr = SecretStr("")
+
+    @property
+    def most_bytes(self) -> int:
+        return self.most_megabytes * 1_000_000
+
+
+Days = Annotated[int, Field(ge=0, le=36_500)]
+
+
+class Retention(Group, env_prefix="RETENTION_"):
+    """How long things are kept after their end. Days; 0: for ever."""
+
+    attempts: Days = 180
+    notifications: Days = 365
+    tasks: Days = 365
+    results: Days = 0
+    files: Days = 30
+    audit: Days = 0
 
 
 # 32 bytes that everybody knows.

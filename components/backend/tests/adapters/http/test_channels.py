@@ -483,7 +483,7 @@ async def test_everything_is_logged_and_audited_with_its_actor_and_without_secre
         "channel tested",
         "channel deleted",
     ]
-    assert {(record.user, record.api_key, record.channel, record.type) for record in logged} == {
+    assert {(record.user_id, record.api_key_id, record.channel_id, record.type) for record in logged} == {
         (1, 9, channel, "TELEGRAM")
     }
     assert [(actor.user_id, action, number) for actor, action, number, _ in audit.notes] == [

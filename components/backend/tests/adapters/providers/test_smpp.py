@@ -18,6 +18,7 @@ from gonets.core.channels.model import (
     Channel,
     ChannelType,
     Delivery,
+    Incoming,
     Message,
     Receipt,
     Refusal,
@@ -57,22 +58,49 @@ class Receipts:
         return [receipt for _, receipt in self.stored]
 
 
+class People:
+    """What people wrote; `away` is how often that cannot be heeded."""
+
+    def __init__(self) -> None:
+        self.wrote: list[tuple[int, str, str]] = []
+        self.away = 0
+        self._news = asyncio.Condition()
+
+    async def __call__(self, channel_id: int, channel_type: ChannelType, incoming: Incoming) -> None:
+        assert channel_type is ChannelType.SMS_SMPP
+        if self.away:
+            self.away -= 1
+            raise Unavailable("the database is away")
+        async with self._news:
+            self.wrote.append((channel_id, incoming.sender, incoming.text))
+            self._news.notify_all()
+
+    async def wait(self, count: int = 1) -> None:
+        async with asyncio.timeout(10), self._news:
+            await self._news.wait_for(lambda: len(self.wrote) >= count)
+
+
 @pytest.fixture
 def receipts() -> Receipts:
     return Receipts()
+
+
+@pytest.fixture
+def people() -> People:
+    return People()
 
 
 Make = Callable[..., Smpp]
 
 
 @pytest.fixture
-async def senders(authority: Authority, receipts: Receipts) -> AsyncIterator[Make]:
+async def senders(authority: Authority, receipts: Receipts, people: People) -> AsyncIterator[Make]:
     """Makes senders that trust the test's authority, and may connect to this machine."""
     made: list[Smpp] = []
 
     def make(*, allowed: str = "localhost", trusting: bool = True, **options: Any) -> Smpp:
         context = ssl.create_default_context(cafile=str(authority.ca) if trusting else None)
-        made.append(Smpp(Egress([Allowance.parse(allowed)]), lambda: context, receipts, **options))
+        made.append(Smpp(Egress([Allowance.parse(allowed)]), lambda: context, receipts, people, **options))
         return made[-1]
 
     yield make
@@ -348,6 +376,21 @@ async def test_a_receipt_that_cannot_be_stored_is_asked_for_again(
     await kind.send(channel(centre.port), send())
     assert [one["status"] for one in await centre.wait("deliver_sm_resp")] == [0x64]
     await kind.send(channel(centre.port), send())
+    assert [one["status"] for one in await centre.wait("deliver_sm_resp", 2)] == [0x64, 0]
+
+
+@pytest.mark.parametrize("text", ["STOP", "СТОП", "stop, please", "a" * 140])
+async def test_what_people_write_is_handed_in(
+    senders: Make, centre: SmsCentre, people: People, receipts: Receipts, text: str
+) -> None:
+    people.away = 1
+    await senders().listen(channel(centre.port))
+    centre.tell(f"person {text}")
+    assert [one["status"] for one in await centre.wait("deliver_sm_resp")] == [0x64], "to be brought again"
+    centre.tell(f"person {text}")
+    await people.wait()
+    assert people.wrote == [(9, "+79161234567", text)]
+    assert receipts.stored == []
     assert [one["status"] for one in await centre.wait("deliver_sm_resp", 2)] == [0x64, 0]
 
 

@@ -16,11 +16,12 @@ from adapters.providers.channels import ACCOUNT, PHONE, TEXT, TOKEN, Case, case,
 from adapters.providers.conftest import Remote
 from adapters.providers.peer import Peer, answer, answering
 from eventually import eventually
-from gonets.adapters.providers.twilio import Twilio, callback, receipt, signed
+from gonets.adapters.providers.twilio import Twilio, callback, incoming, receipt, signed
 from gonets.core.channels.model import (
     Accepted,
     ChannelType,
     Delivery,
+    Incoming,
     Receipt,
     Refusal,
     Refused,
@@ -185,7 +186,7 @@ async def test_answers_that_say_nothing(reply: Any, status: str) -> None:
 async def test_the_magic_numbers(sms: Case, to: str, code: str) -> None:
     outcome = await sms.kind.send(sms.channel, sms.send(to=to))
     assert isinstance(outcome, Refused)
-    assert outcome.code == code
+    assert (outcome.code, outcome.opted_out) == (code, code == "21610")
 
 
 @pytest.mark.parametrize(
@@ -417,3 +418,38 @@ async def test_the_list_itself_must_be_whole() -> None:
         one = Case("twilio", kind, configured(kind, BASE), PHONE)
         assert await ask(one, None, started_at=datetime.now(UTC)) is None
         assert len(peer.requests) == 10
+
+
+REPLY = {"MessageSid": SID, "From": PHONE, "To": "+15005550006", "Body": "Хватит", "NumMedia": "0"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        (REPLY, "Хватит"),
+        (REPLY | {"OptOutType": "STOP"}, "STOP"),
+        (REPLY | {"OptOutType": "START"}, "START"),
+        (REPLY | {"OptOutType": "HELP"}, "Хватит"),
+        (REPLY | {"Body": ""}, ""),
+    ],
+)
+def test_what_a_person_wrote(fields: dict[str, str], text: str) -> None:
+    signature = RequestValidator(TOKEN).compute_signature(CALLBACK, fields)
+    body = urlencode(fields).encode()
+    assert incoming(CALLBACK, body, signature, TOKEN) == Incoming(PHONE, text)
+    assert incoming(CALLBACK, body, signature, TOKEN + "x") is None
+    assert incoming(CALLBACK, body + b"&a=1", signature, TOKEN) is None
+
+
+def test_a_call_that_names_nobody() -> None:
+    signature = RequestValidator(TOKEN).compute_signature(CALLBACK, {"Body": "STOP"})
+    assert incoming(CALLBACK, b"Body=STOP", signature, TOKEN) is None
+
+
+def test_who_unsubscribed_is_told_apart() -> None:
+    found = receipt("failed", 21610, SID)
+    assert found is not None
+    assert found.opted_out
+    for other in (receipt("failed", 30004, SID), receipt("delivered", None, SID), receipt("sent", "21610", SID)):
+        assert other is not None
+        assert not other.opted_out

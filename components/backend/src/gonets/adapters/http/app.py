@@ -1,6 +1,6 @@
 """The FastAPI application."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -22,8 +22,11 @@ Hand in a phone number, an e-mail address or a text; the service asks Dadata or 
 """
 
 
-def create_app(routers: Sequence[APIRouter], health: APIRouter, *, documentation: bool) -> FastAPI:
-    """`documentation`: whether the OpenAPI document, Swagger and ReDoc are served."""
+def create_app(
+    routers: Sequence[APIRouter], health: APIRouter, *, documentation: bool, longer: Mapping[str, int] = {}
+) -> FastAPI:
+    """`documentation`: whether the OpenAPI document, Swagger and ReDoc are served. `longer`: how many bytes the bodies
+    of some paths may have, which are not read into memory."""
     about: dict[str, Any] = {
         "title": "Gonets",
         "version": version("gonets"),
@@ -51,7 +54,7 @@ def create_app(routers: Sequence[APIRouter], health: APIRouter, *, documentation
             response_class=RedirectResponse,
         )
     problems.install(app)
-    app.add_middleware(_BodyLimit)
+    app.add_middleware(_BodyLimit, longer={f"{_PREFIX}{path}": most for path, most in longer.items()})
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -83,16 +86,18 @@ def _exact(node: Any) -> None:
 class _BodyLimit:
     """Refuses bodies that are longer than anything the service takes, before they fill the memory."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, longer: Mapping[str, int]) -> None:
         self._app = app
+        self._longer = longer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        most = self._longer.get(scope["path"], MAX_BODY)
         length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-        if length.isdigit() and int(length) > MAX_BODY:
-            await self._refuse(scope, receive, send)
+        if length.isdigit() and int(length) > most:
+            await self._refuse(most, scope, receive, send)
             return
         received = 0
         refused = False
@@ -101,7 +106,7 @@ class _BodyLimit:
             nonlocal received, refused
             message = await receive()
             received += len(message.get("body", b""))
-            if received > MAX_BODY:
+            if received > most:
                 refused = True
                 return {"type": "http.disconnect"}
             return message
@@ -114,8 +119,8 @@ class _BodyLimit:
             await self._app(scope, counted, unless_refused)
         finally:
             if refused:
-                await self._refuse(scope, receive, send)
+                await self._refuse(most, scope, receive, send)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = problems.problem(problems.TOO_LARGE, "invalid", f"body: must have at most {MAX_BODY} bytes")
+    async def _refuse(self, most: int, scope: Scope, receive: Receive, send: Send) -> None:
+        response = problems.problem(problems.TOO_LARGE, "invalid", f"body: must have at most {most} bytes")
         await response(scope, receive, send)

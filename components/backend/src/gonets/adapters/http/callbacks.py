@@ -5,13 +5,17 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Request, Response
 
+from gonets.adapters.http.camel import MAX_ID
 from gonets.adapters.http.problems import TOO_LARGE, responses
 from gonets.core.channels.model import ChannelType
 from gonets.core.notifications.callbacks import TakeCallback
+from gonets.core.notifications.incoming import TakeIncomingCall
+
+_NO_ANSWER = '<?xml version="1.0" encoding="UTF-8"?><Response/>'
 
 
-def router(take: TakeCallback) -> APIRouter:
-    """`/callbacks/{provider}/{reference}`: no credentials but the provider's signature."""
+def router(take: TakeCallback, take_incoming: TakeIncomingCall) -> APIRouter:
+    """`/callbacks/{provider}/…`: no credentials but the provider's signature."""
     callbacks = APIRouter(prefix="/callbacks", tags=["callbacks"])
 
     @callbacks.post(
@@ -36,5 +40,31 @@ def router(take: TakeCallback) -> APIRouter:
         calls in any order do no harm."""
         body = await request.body()
         await take(ChannelType.SMS_TWILIO, reference, request.url.query, body, x_twilio_signature)
+
+    @callbacks.post(
+        "/twilio/{channel_id}/incoming",
+        summary="A message that a person sent to a channel's number, from Twilio",
+        response_class=Response,
+        responses={
+            200: {"content": {"text/xml": {"schema": {"type": "string"}}}, "description": "No answer is sent"},
+            **responses(
+                HTTPStatus.FORBIDDEN,
+                HTTPStatus.NOT_FOUND,
+                TOO_LARGE,
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                HTTPStatus.SERVICE_UNAVAILABLE,
+            ),
+        },
+    )
+    async def twilio_incoming(
+        request: Request,
+        channel_id: Annotated[int, Path(ge=0, le=MAX_ID, description="0: the operator's")],
+        x_twilio_signature: Annotated[str, Header(max_length=200)] = "",
+    ) -> Response:
+        """Signed as the status callback is. STOP and words like it put the sender's number on the list of addresses
+        that must not be written to; START takes it off. Other messages change nothing."""
+        body = await request.body()
+        await take_incoming(ChannelType.SMS_TWILIO, channel_id, request.url.query, body, x_twilio_signature)
+        return Response(_NO_ANSWER, media_type="text/xml")
 
     return callbacks

@@ -19,6 +19,7 @@ from gonets.core.shared.errors import (
     GonetsError,
     Invalid,
     InvalidFields,
+    Taken,
     Throttled,
     Unauthenticated,
     Unavailable,
@@ -60,6 +61,7 @@ class FieldError(BaseModel):
 
     field: Annotated[str, Field(description="Where, with dots between the levels", examples=["task_id"])]
     reason: Annotated[str, Field(description="What would be right")]
+    id: Annotated[int | None, Field(description="Of the object that has this value already")] = None
 
 
 class Problem(BaseModel):
@@ -135,6 +137,8 @@ def _fields(error: GonetsError) -> Sequence[FieldError]:
             return [FieldError(field=field, reason=reason)]
         case InvalidFields(wrong=wrong):
             return [FieldError(field=field, reason=reason) for field, reason in wrong]
+        case Taken(field=field, holder=holder):
+            return [FieldError(field=field, reason=f"must be nobody else's: {holder} has it", id=holder)]
     return []
 
 

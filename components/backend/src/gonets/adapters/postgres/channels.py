@@ -224,5 +224,17 @@ def _to_tested(text: str | None) -> Tested | None:
     return Tested(at=datetime.fromisoformat(found["at"]), ok=found["ok"], step=found["step"], reason=found["reason"])
 
 
+class PostgresChannelOwners:
+    """Implements ChannelOwners."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def owner(self, channel_id: int, channel_type: ChannelType) -> int | None:
+        found = "SELECT owner_id FROM channel WHERE id = $1 AND type = $2"
+        rows = await self._pool.fetch(found, channel_id, channel_type.value)
+        return rows[0]["owner_id"] if rows else None
+
+
 def _context(channel_id: int) -> str:
     return f"channel {channel_id}"

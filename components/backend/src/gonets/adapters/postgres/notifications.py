@@ -202,6 +202,13 @@ WHERE n.wake_at IS NOT NULL AND n.status = 'sent' AND a.channel_type = $1 AND a.
 ORDER BY n.owner_id, a.channel_id
 """
 
+_WRITTEN_TO = """
+SELECT DISTINCT n.owner_id
+FROM attempt a JOIN notification n ON n.id = a.notification_id
+WHERE a.channel_id = 0 AND a."to" = $1 AND a.channel_type = $2
+ORDER BY n.owner_id
+"""
+
 _FORGET = """
 WITH keys AS (DELETE FROM notification_key WHERE created_at < clock_timestamp() - 2 * $1::interval),
      strays AS (DELETE FROM stray_receipt WHERE created_at < clock_timestamp() - $1::interval)
@@ -281,7 +288,7 @@ class PostgresNotifications:
 
     async def get(self, notification_id: int) -> Notification | None:
         rows = await self._pool.fetch(_WITH_ATTEMPTS, [notification_id])
-        return _from_row(rows[0], rows[0]["tries"]) if rows else None
+        return from_row(rows[0], rows[0]["tries"]) if rows else None
 
     async def by_provider_id(self, channel_id: int, provider_id: str) -> tuple[Notification, str] | None:
         for row in await self._pool.fetch(_BY_PROVIDER_ID, channel_id, provider_id):
@@ -294,7 +301,7 @@ class PostgresNotifications:
             "INSERT INTO stray_receipt (channel_id, provider_id, receipt) VALUES ($1, $2, $3)",
             channel_id,
             receipt.provider_id,
-            to_jsonb(_receipt_to_row(receipt)),
+            to_jsonb(receipt_to_row(receipt)),
         )
 
     async def strays(self, channel_id: int, provider_id: str) -> Sequence[Receipt]:
@@ -303,11 +310,15 @@ class PostgresNotifications:
             channel_id,
             provider_id,
         )
-        return [_receipt_from_row(json.loads(row["receipt"])) for row in rows]
+        return [receipt_from_row(json.loads(row["receipt"])) for row in rows]
 
     async def awaited(self, channel_type: ChannelType) -> Sequence[tuple[int, int]]:
         rows = await self._pool.fetch(_AWAITED, channel_type.value)
         return [(row["owner_id"], row["channel_id"]) for row in rows]
+
+    async def written_to(self, channel_type: ChannelType, address: str) -> Sequence[int]:
+        rows = await self._pool.fetch(_WRITTEN_TO, address, channel_type.value)
+        return [row["owner_id"] for row in rows]
 
     async def save(self, notification: Notification, stamp: int, *, release: bool = False) -> Notification | None:
         return await self._changes.add(_Change(notification, stamp, release))
@@ -330,11 +341,11 @@ class PostgresNotifications:
         life = self._lifeline.life
         ids, stamps = zip(*entries, strict=True)
         claimed = {row["id"]: row for row in await self._pool.fetch(_CLAIM, list(ids), list(stamps), life)}
-        found = {number: _from_row(row, None) for number, row in claimed.items()}
+        found = {number: from_row(row, None) for number, row in claimed.items()}
         # In a statement of its own: the claim's sees attempts as they were before it waited for the row.
         if tried := [number for number, row in claimed.items() if row["attempts"]]:
             rows = await self._pool.fetch(_WITH_ATTEMPTS, tried)
-            found |= {row["id"]: _from_row(row, row["tries"]) for row in rows}
+            found |= {row["id"]: from_row(row, row["tries"]) for row in rows}
         return [one if (one := found.get(number)) and one.life == life else None for number in ids]
 
     async def told(self, notification: Notification) -> None:
@@ -361,7 +372,7 @@ class PostgresNotifications:
         )
         last = rows[limit - 1] if len(rows) > limit else None
         return NotificationPage(
-            [_from_row(row, None) for row in rows[:limit]], to_cursor(last["created_at"], last["id"]) if last else None
+            [from_row(row, None) for row in rows[:limit]], to_cursor(last["created_at"], last["id"]) if last else None
         )
 
 
@@ -455,7 +466,7 @@ def _to_row(notification: Notification, stamp: int, release: bool) -> dict[str, 
     }
 
 
-def _from_row(row: Any, tries: str | None) -> Notification:
+def from_row(row: Any, tries: str | None) -> Notification:
     return Notification(
         id=row["id"],
         owner_id=row["owner_id"],
@@ -478,8 +489,11 @@ def _from_row(row: Any, tries: str | None) -> Notification:
         finished_at=row["finished_at"],
         due_at=row["due_at"],
         told=row["told"] and Status(row["told"]),
+        campaign_id=row["campaign_id"],
+        zone=row["zone"],
         version=row["version"],
         life=row["life"],
+        erased=row["erased_at"] is not None,
     )
 
 
@@ -553,7 +567,7 @@ def _recipient_from_row(row: dict[str, Any]) -> Recipient:
     return Recipient(row["telegramChatId"], row["email"], row["phone"])
 
 
-def _receipt_to_row(receipt: Receipt) -> dict[str, JSON]:
+def receipt_to_row(receipt: Receipt) -> dict[str, JSON]:
     return {
         "delivery": receipt.delivery.value,
         "final": receipt.final,
@@ -562,10 +576,11 @@ def _receipt_to_row(receipt: Receipt) -> dict[str, JSON]:
         "reason": receipt.reason,
         "refusal": receipt.refusal and receipt.refusal.value,
         "held": receipt.held,
+        "opted_out": receipt.opted_out,
     }
 
 
-def _receipt_from_row(row: dict[str, Any]) -> Receipt:
+def receipt_from_row(row: dict[str, Any]) -> Receipt:
     enums = {"delivery": Delivery(row["delivery"]), "refusal": row["refusal"] and Refusal(row["refusal"])}
     return Receipt(**(row | enums))
 

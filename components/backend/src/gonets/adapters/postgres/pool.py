@@ -149,6 +149,17 @@ class Pool:
                 await self._pool.expire_connections()
                 raise
 
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Any]:
+        """A connection (asyncpg's), for temporary tables; it is closed at the end. Raises as `fetch` does."""
+        async with database_errors():
+            connection = await self._pool.acquire(timeout=self._timeout)
+        try:
+            yield connection
+        finally:
+            connection.terminate()
+            await self._pool.release(connection)
+
     async def check(self) -> None:
         """Returns when the database answers and has the tables. Raises Unavailable."""
         await self.fetch("SELECT FROM task LIMIT 1")

@@ -215,6 +215,7 @@ audit_entry = Table(
 )
 
 Index("ix_audit_entry_at", audit_entry.c.at, audit_entry.c.id)
+Index("ix_audit_entry_object", audit_entry.c.object, audit_entry.c.object_id, audit_entry.c.id)
 
 contact = Table(
     "contact",
@@ -222,14 +223,156 @@ contact = Table(
     Column("id", BigInteger, Identity(), primary_key=True),
     Column("owner_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
     Column("name", Text, nullable=False),
-    Column("phone", Text, comment="E.164"),
-    Column("email", Text),
+    Column("phone", Text(collation="C"), comment="E.164"),
+    Column("email", Text(collation="C")),
     Column("telegram_chat_id", Text, comment="A number, or @channelname"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("tags", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("timezone", Text, comment="IANA"),
+    Column("operator_code", Text, comment="Of a Russian number: the three digits after +7"),
+    Column("operator", Text, comment="Its name, as Dadata says it"),
+    Column("attributes", JSONB, nullable=False, server_default="{}", comment="For templates"),
+    Column("consent", Boolean, comment="NULL: nobody said"),
+    Column("consent_at", DateTime(timezone=True)),
+    Column("quality_code", SmallInteger, comment="Dadata's qc of the phone"),
+)
+
+Index("ix_contact_owner", contact.c.owner_id, contact.c.id)
+Index(
+    "uq_contact_phone",
+    contact.c.owner_id,
+    contact.c.phone,
+    unique=True,
+    postgresql_where=text("phone IS NOT NULL"),
+)
+Index(
+    "uq_contact_email",
+    contact.c.owner_id,
+    text("lower(email)"),
+    unique=True,
+    postgresql_where=text("email IS NOT NULL"),
+)
+Index(
+    "ix_contact_name",
+    contact.c.owner_id,
+    text("lower(name)"),  # and compared as bytes, which Alembic does not see
+    contact.c.id,
+    postgresql_where=text("name <> ''"),
+)
+Index(
+    "ix_contact_operator_code",
+    contact.c.owner_id,
+    contact.c.operator_code,
+    contact.c.id,
+    postgresql_where=text("operator_code IS NOT NULL"),
+)
+Index(
+    "ix_contact_timezone",
+    contact.c.owner_id,
+    contact.c.timezone,
+    contact.c.id,
+    postgresql_where=text("timezone IS NOT NULL"),
+)
+
+contact_tag = Table(
+    "contact_tag",
+    metadata,
+    Column("owner_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("tag", Text, primary_key=True),
+    Column("contact_id", BigInteger, primary_key=True, autoincrement=False),
+    comment="contact.tags, in the order of lists; kept by triggers",
+)
+
+audience = Table(
+    "audience",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("owner_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("filter", JSONB, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
 )
 
-Index("ix_contact_owner", contact.c.owner_id, contact.c.created_at, contact.c.id)
+Index("uq_audience_name", audience.c.owner_id, audience.c.name, unique=True)
+
+contact_question = Table(
+    "contact_question",
+    metadata,
+    Column(
+        "contact_id", BigInteger, ForeignKey("contact.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    ),
+    Column("task_id", BigInteger, nullable=False, comment="Under which its phone is looked up"),
+    Column("phone", Text, nullable=False),
+    Column("asked_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column(
+        "due_at",
+        DateTime(timezone=True),
+        server_default=func.clock_timestamp(),
+        comment="When to look for the answer; NULL: it is over",
+    ),
+    Column("looks", Integer, nullable=False, server_default="0"),
+    Column("failure", Text, comment="Why there is no answer, for a person"),
+    comment="What a provider is asked about a contact's phone",
+)
+
+Index("ix_contact_question_due", contact_question.c.due_at, postgresql_where=text("due_at IS NOT NULL"))
+
+contact_import = Table(
+    "contact_import",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("owner_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("file_name", Text, nullable=False),
+    Column("file_key", Text, nullable=False, comment="Where the file is stored"),
+    Column("size", BigInteger, nullable=False, comment="Bytes"),
+    Column("options", JSONB, nullable=False, comment="How the file is read, and what is done with it"),
+    Column("status", Text, nullable=False),
+    Column("reason", Text),
+    Column("checking", Boolean, nullable=False, comment="Goes through the file, and writes no contact"),
+    Column("progress", Float(53), nullable=False, server_default="0", comment="Of the file, 0 to 1"),
+    *(
+        Column(name, BigInteger, nullable=False, server_default="0")
+        for name in ("position", "row", "rows", "created", "updated", "unchanged", "skipped", "rejected")
+    ),
+    Column("life", BigInteger, comment="The worker_life that runs it"),
+    Column("deaths", SmallInteger, nullable=False, server_default="0", comment="Of workers, since a block"),
+    Column(
+        "wake_at",
+        DateTime(timezone=True),
+        server_default=func.clock_timestamp(),
+        comment="When the scheduler looks at it; NULL: never",
+    ),
+    Column("wakes", SmallInteger, nullable=False, server_default="0"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("started_at", DateTime(timezone=True)),
+    Column("finished_at", DateTime(timezone=True)),
+    Column("file_gone", Boolean, nullable=False, server_default="false"),
+    postgresql_with={"fillfactor": 50},
+)
+
+Index("ix_contact_import_owner", contact_import.c.owner_id, contact_import.c.id)
+Index("ix_contact_import_wake", contact_import.c.wake_at, postgresql_where=text("wake_at IS NOT NULL"))
+Index("ix_contact_import_in_hand", contact_import.c.life, postgresql_where=text("life IS NOT NULL"))
+
+contact_import_reject = Table(
+    "contact_import_reject",
+    metadata,
+    Column(
+        "import_id",
+        BigInteger,
+        ForeignKey("contact_import.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("row", BigInteger, primary_key=True, autoincrement=False, comment="As the file's reader counts"),
+    Column("column", Text, nullable=False),
+    Column("value", Text, nullable=False, comment="Its beginning"),
+    Column("code", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    comment="Rows that an import did not take",
+)
 
 channel = Table(
     "channel",
@@ -287,9 +430,25 @@ notification = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
     Column("sent_at", DateTime(timezone=True), comment="When a provider first took it"),
     Column("finished_at", DateTime(timezone=True)),
+    Column("campaign_id", BigInteger, comment="NULL: it was asked for by itself"),
+    Column("zone", Text, comment="The recipient's, where the campaign has a window"),
+    Column("erased_at", DateTime(timezone=True), comment="When its person was erased"),
     postgresql_with={"fillfactor": 70},
 )
 
+Index(
+    "uq_notification_campaign",
+    notification.c.campaign_id,
+    notification.c.contact_id,
+    unique=True,
+    postgresql_where=text("campaign_id IS NOT NULL"),
+)
+Index(
+    "ix_notification_contact",
+    notification.c.contact_id,
+    notification.c.id,
+    postgresql_where=text("contact_id IS NOT NULL"),
+)
 Index("ix_notification_owner", notification.c.owner_id, notification.c.created_at, notification.c.id)
 Index("ix_notification_wake", notification.c.wake_at, postgresql_where=text("wake_at IS NOT NULL"))
 
@@ -332,6 +491,13 @@ Index(
     postgresql_where=text("provider_id IS NOT NULL"),
 )
 
+Index(
+    "ix_attempt_operator",
+    attempt.c.to,
+    attempt.c.channel_type,
+    postgresql_where=text("channel_id = 0"),
+)
+
 notification_key = Table(
     "notification_key",
     metadata,
@@ -358,6 +524,18 @@ stray_receipt = Table(
 
 Index("ix_stray_receipt", stray_receipt.c.channel_id, stray_receipt.c.provider_id)
 
+early_receipt = Table(
+    "early_receipt",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("reference", Text, nullable=False),
+    Column("receipt", JSONB, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    comment="Receipts that came before the commit that knows their attempt",
+)
+
+Index("ix_early_receipt", early_receipt.c.reference)
+
 channel_pause = Table(
     "channel_pause",
     metadata,
@@ -378,3 +556,136 @@ chat_link = Table(
     Column("expires_at", DateTime(timezone=True), nullable=False),
     UniqueConstraint("code", name="uq_chat_link_code"),
 )
+
+template = Table(
+    "template",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("owner_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("version", Integer, nullable=False, comment="The latest"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    UniqueConstraint("owner_id", "name", name="uq_template_name"),
+)
+
+Index("ix_template_owner", template.c.owner_id, template.c.created_at, template.c.id)
+
+template_version = Table(
+    "template_version",
+    metadata,
+    Column(
+        "template_id", BigInteger, ForeignKey("template.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    ),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("subject", Text),
+    Column("body", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+)
+
+suppression = Table(
+    "suppression",
+    metadata,
+    Column("owner_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("kind", Text, primary_key=True, comment="phone, email or telegramChatId"),
+    Column("address", Text, primary_key=True, comment="In lower case"),
+    Column("id", BigInteger, Identity(), nullable=False),
+    Column("reason", Text),
+    Column("source", Text, nullable=False, comment="manual, import, stop-reply or provider"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+)
+
+Index("ix_suppression_owner", suppression.c.owner_id, suppression.c.id, unique=True)
+
+campaign = Table(
+    "campaign",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("owner_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("text", Text, nullable=False, comment="With its variables, where it has some"),
+    Column("subject", Text),
+    Column("template_id", BigInteger),
+    Column("template_version", Integer),
+    Column("variables", Boolean, nullable=False, comment="Rendered for each recipient"),
+    Column("audience", JSONB, nullable=False),
+    Column("route", ARRAY(BigInteger), nullable=False, server_default="{}"),
+    Column("fallback_after", Interval),
+    Column("start_at", DateTime(timezone=True)),
+    Column("end_at", DateTime(timezone=True), comment="Nothing leaves from then on"),
+    Column("send_window", JSONB, comment="Local time of each recipient"),
+    Column("rate", Float(53), comment="Messages a second"),
+    Column("status", Text, nullable=False),
+    Column("reason", Text),
+    Column("key", Text, comment="The sender's mark, under which it is made once"),
+    Column("total", BigInteger, nullable=False, server_default="0", comment="Notifications made so far"),
+    Column("zones", ARRAY(Text), comment="Of a window: those still to be fanned out, the first one now"),
+    Column("fanned_to", BigInteger, nullable=False, server_default="0", comment="The last contact's id"),
+    Column("fanned_out_at", DateTime(timezone=True)),
+    Column("closed_at", DateTime(timezone=True), comment="It ended early, and so did its messages that were not begun"),
+    Column("life", BigInteger, comment="The worker_life that fans it out or closes it"),
+    Column("stamp", BigInteger, comment="Whose change was the last"),
+    Column("wake_at", DateTime(timezone=True), comment="When the scheduler looks at it; NULL: never"),
+    Column("version", BigInteger, nullable=False, server_default="0"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("started_at", DateTime(timezone=True)),
+    Column("finished_at", DateTime(timezone=True)),
+    UniqueConstraint("owner_id", "key", name="uq_campaign_key"),
+)
+
+Index("ix_campaign_owner", campaign.c.owner_id, campaign.c.id)
+Index("ix_campaign_wake", campaign.c.wake_at, postgresql_where=text("wake_at IS NOT NULL"))
+Index("ix_campaign_running", campaign.c.id, postgresql_where=text("status = 'running'"))
+Index("ix_campaign_end", campaign.c.end_at, postgresql_where=text("status IN ('running', 'paused')"))
+
+campaign_chunk = Table(
+    "campaign_chunk",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("campaign_id", BigInteger, ForeignKey("campaign.id", ondelete="CASCADE"), nullable=False),
+    Column("first_id", BigInteger, nullable=False),
+    Column("last_id", BigInteger, nullable=False),
+    Column("mark", BigInteger, nullable=False, comment="The last notification whose sending was begun"),
+    Column("marked_at", DateTime(timezone=True)),
+    Column("zone", Text, comment="The recipients' time zone, where the campaign has a window"),
+    Column(
+        "due_at",
+        DateTime(timezone=True),
+        nullable=False,
+        comment="Not to be sent before: the window opens, or its turn comes",
+    ),
+    Column("closes_at", DateTime(timezone=True), comment="When the window closes"),
+    Column("life", BigInteger, comment="The worker_life that sends it"),
+    Column("stamp", BigInteger),
+    Column("wake_at", DateTime(timezone=True), comment="When the scheduler wakes it; NULL: it is in hand, or done"),
+    Column("done_at", DateTime(timezone=True)),
+    postgresql_with={"fillfactor": 50},
+)
+
+Index("ix_campaign_chunk_campaign", campaign_chunk.c.campaign_id, campaign_chunk.c.id)
+Index("ix_campaign_chunk_wake", campaign_chunk.c.wake_at, postgresql_where=text("wake_at IS NOT NULL"))
+Index("ix_campaign_chunk_in_hand", campaign_chunk.c.life, postgresql_where=text("life IS NOT NULL"))
+
+campaign_count = Table(
+    "campaign_count",
+    metadata,
+    Column("campaign_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("status", Text, primary_key=True),
+    Column("n", BigInteger, nullable=False),
+    comment="How many notifications of a campaign have each status; kept by triggers of notification",
+    postgresql_with={"fillfactor": 50},
+)
+
+erasure = Table(
+    "erasure",
+    metadata,
+    Column("owner_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("contact_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("task_ids", ARRAY(BigInteger), nullable=False, comment="Under which its phones were looked up"),
+    Column("asked_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("done_at", DateTime(timezone=True), comment="When the contact was gone"),
+    comment="Contacts whose persons were erased: what still comes in of them is erased for some days",
+)
+
+Index("ix_erasure_asked", erasure.c.asked_at)

@@ -25,6 +25,7 @@ from gonets.core.channels.model import (
     Address,
     Channel,
     ChannelType,
+    Incoming,
     Receipt,
     Refusal,
     Refused,
@@ -33,15 +34,17 @@ from gonets.core.channels.model import (
     Step,
     Unknown,
 )
-from gonets.core.channels.ports import ReceiptSink
-from gonets.core.channels.sms_text import Alphabet, Segmented, encoded, segmented
+from gonets.core.channels.ports import IncomingSink, ReceiptSink
+from gonets.core.channels.sms_text import Alphabet, Segmented, decoded, encoded, segmented
 
 log = logging.getLogger(__name__)
 
 _ALPHANUMERIC = 5
 _INTERNATIONAL, _E164 = 1, 1
 _WITH_HEADER = 0x40
-_RECEIPTED_MESSAGE_ID, _MESSAGE_STATE = 0x001E, 0x0427
+_RECEIPTED_MESSAGE_ID, _MESSAGE_STATE, _MESSAGE_PAYLOAD = 0x001E, 0x0427, 0x0424
+_MESSAGE_TYPE = 0x3C
+"""Bits of esm_class (5.2.12): none of them is set where the message is a person's."""
 _DATA_CODING = {Alphabet.GSM7: 0, Alphabet.UCS2: 8}
 _NUMBER = re.compile(r"\+?[0-9]{3,15}")
 _WAIT_FOR_RECEIPTS = 24 * 3600.0
@@ -137,12 +140,15 @@ Bind = Callable[[Account, Callable[[DeliverSm], Awaitable[int]]], Awaitable[Link
 class _Line:
     """The session of one channel: bound when it is needed, and again when it was lost while receipts are expected."""
 
-    def __init__(self, channel_id: int, account: Account, bind: Bind, on_receipt: ReceiptSink) -> None:
+    def __init__(
+        self, channel_id: int, account: Account, bind: Bind, on_receipt: ReceiptSink, on_incoming: IncomingSink
+    ) -> None:
         self.account = account
         self.parts = PartReceipts()
         self._channel_id = channel_id
         self._bind = bind
         self._on_receipt = on_receipt
+        self._on_incoming = on_incoming
         self._link: Link | None = None
         self._binding: asyncio.Task[Link] | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -180,22 +186,35 @@ class _Line:
             try:
                 await self.link()
             except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
-                log.info("an SMS centre cannot be reached", extra={"channel": self._channel_id, "error": repr(error)})
+                log.info(
+                    "an SMS centre cannot be reached", extra={"channel_id": self._channel_id, "error": repr(error)}
+                )
                 pause = min(2 * pause, _LONGEST_PAUSE)
             self._wanted_until = until
 
     async def _deliver(self, message: DeliverSm) -> int:
         found = _receipt(message)
         if found is None:
-            log.info("an SMS centre sent a message that is no receipt", extra={"channel": self._channel_id})
-            return OK
+            return await self._hear(message)
         whole = await self.parts.whole(found)
         if whole is None:
             return OK
         try:
             await self._on_receipt(self._channel_id, whole)
         except Exception:
-            log.exception("a receipt could not be stored", extra={"channel": self._channel_id})
+            log.exception("a receipt could not be stored", extra={"channel_id": self._channel_id})
+            return NOT_NOW
+        return OK
+
+    async def _hear(self, message: DeliverSm) -> int:
+        """What is no receipt."""
+        if message.esm_class & _MESSAGE_TYPE:
+            log.info("an SMS centre sent what is neither receipt nor message", extra={"channel_id": self._channel_id})
+            return OK
+        try:
+            await self._on_incoming(self._channel_id, ChannelType.SMS_SMPP, _incoming(message))
+        except Exception:
+            log.exception("a person's message could not be heeded", extra={"channel_id": self._channel_id})
             return NOT_NOW
         return OK
 
@@ -209,7 +228,8 @@ class _Line:
 
 
 class Smpp(Configured[SmppConfiguration]):
-    """Implements ChannelKind, Inquiry and Listening. Receipts come by the sessions, and go to `on_receipt`.
+    """Implements ChannelKind, Inquiry and Listening. Receipts come by the sessions, and go to `on_receipt`; what people
+    write to the channel's number goes to `on_incoming`.
 
     `timeout`: seconds for one message in all, `connect_timeout` for connecting and logging in; `enquire_every`: seconds
     of silence after which the centre is asked if it is still there.
@@ -224,6 +244,7 @@ class Smpp(Configured[SmppConfiguration]):
         egress: Egress,
         tls: Callable[[], ssl.SSLContext],
         on_receipt: ReceiptSink,
+        on_incoming: IncomingSink,
         *,
         timeout: float = 30,
         connect_timeout: float = 10,
@@ -233,6 +254,7 @@ class Smpp(Configured[SmppConfiguration]):
         self._egress = egress
         self._tls = tls
         self._on_receipt = on_receipt
+        self._on_incoming = on_incoming
         self._timeout = timeout
         self._connect_timeout = connect_timeout
         self._enquire_every = enquire_every
@@ -255,7 +277,7 @@ class Smpp(Configured[SmppConfiguration]):
         try:
             await self._line(channel, self.read(channel.configuration)).link()
         except (BindRefused, LinkLost, OSError, EgressError) as error:
-            log.warning("an SMS centre cannot be reached", extra={"channel": channel.id, "error": repr(error)})
+            log.warning("an SMS centre cannot be reached", extra={"channel_id": channel.id, "error": repr(error)})
 
     async def send(self, channel: Channel, send: Send) -> SendOutcome:
         configuration = self.read(channel.configuration)
@@ -302,7 +324,8 @@ class Smpp(Configured[SmppConfiguration]):
         if line is None or line.account != account:
             if line is not None:
                 self._part(line)
-            line = self._lines[channel.id] = _Line(channel.id, account, self._bind, self._on_receipt)
+            line = _Line(channel.id, account, self._bind, self._on_receipt, self._on_incoming)
+            self._lines[channel.id] = line
         return line
 
     def _part(self, line: _Line) -> None:
@@ -438,6 +461,16 @@ def _partial(outcome: Refused | Unknown, number: int, total: int) -> Refused | U
         retry_after=outcome.retry_after,
         step=outcome.step,
     )
+
+
+def _incoming(message: DeliverSm) -> Incoming:
+    payload = next((one.value for one in message.tlvs if one.tag == _MESSAGE_PAYLOAD), b"")
+    octets = message.short_message or payload
+    if message.esm_class & _WITH_HEADER and octets:
+        octets = octets[1 + octets[0] :]
+    number = message.source_addr
+    international = message.source_addr_ton == _INTERNATIONAL and not number.startswith("+")
+    return Incoming(f"+{number}" if international else number, decoded(octets, message.data_coding))
 
 
 def _receipt(message: DeliverSm) -> Receipt | None:

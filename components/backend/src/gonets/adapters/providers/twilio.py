@@ -24,6 +24,7 @@ from gonets.core.channels.model import (
     Channel,
     ChannelType,
     Delivery,
+    Incoming,
     Receipt,
     Refusal,
     Refused,
@@ -104,6 +105,8 @@ _ERRORS: Mapping[int, _Error] = {
     30032: (Refusal.CONFIGURATION, "the toll-free number is not verified", "verify it in the Twilio console"),
     30034: (Refusal.CONFIGURATION, "the sender is not registered (A2P 10DLC)", "register it in the Twilio console"),
 }
+# The person has sent STOP to the sender: nothing is to be sent to them any more.
+_OPTED_OUT = frozenset({21610})
 # Where there is no code that is known.
 _STATUS: Mapping[int, _Error] = {
     401: _ERRORS[20003],
@@ -302,6 +305,7 @@ def _outcome(answer: Answer, text: str, secret: str) -> SendOutcome:
         hint,
         answer.retry_after,
         Step.LOGIN if answer.status in {401, 403} else Step.SEND,
+        opted_out=code in _OPTED_OUT,
     )
 
 
@@ -313,9 +317,8 @@ def receipt(status: object, error_code: object = None, sid: object = None) -> Re
     delivery, final = _STATUSES[status]
     code = str(error_code) if error_code not in (None, "", 0, "0") else None
     failed = delivery in {Delivery.UNDELIVERED, Delivery.REJECTED}
-    refusal, reason, _ = _ERRORS.get(
-        int(code) if code and code.isdecimal() else 0, (None, f"Twilio says {status}", None)
-    )
+    number = int(code) if code and code.isdecimal() else 0
+    refusal, reason, _ = _ERRORS.get(number, (None, f"Twilio says {status}", None))
     return Receipt(
         delivery,
         final,
@@ -323,6 +326,7 @@ def receipt(status: object, error_code: object = None, sid: object = None) -> Re
         code or status,
         reason if failed else None,
         (refusal or Refusal.PERMANENT) if failed else None,
+        opted_out=failed and number in _OPTED_OUT,
     )
 
 
@@ -332,14 +336,35 @@ def callback(url: str, body: bytes, signature: str, auth_token: str) -> Receipt 
 
     https://www.twilio.com/docs/usage/webhooks/webhooks-security
     """
+    said = _said(url, body, signature, auth_token)
+    return None if said is None else receipt(said.get("MessageStatus"), said.get("ErrorCode"), said.get("MessageSid"))
+
+
+def incoming(url: str, body: bytes, signature: str, auth_token: str) -> Incoming | None:
+    """A message that a person sent to a number of the account, POSTed to `url`, the whole public one. None: it is not
+    signed with this token, or is no message.
+
+    https://www.twilio.com/docs/messaging/guides/webhook-request. Where Advanced Opt-Out is on, OptOutType says what
+    Twilio itself made of the message, in whatever language.
+    """
+    said = _said(url, body, signature, auth_token)
+    if said is None or not said.get("From"):
+        return None
+    return Incoming(said["From"], _OPT_OUT_TYPES.get(said.get("OptOutType", ""), said.get("Body", "")))
+
+
+_OPT_OUT_TYPES: Mapping[str, str] = {"STOP": "STOP", "START": "START"}
+
+
+def _said(url: str, body: bytes, signature: str, auth_token: str) -> Mapping[str, str] | None:
+    """The fields of a signed form; None: it is not signed, or no form."""
     try:
         fields = parse_qs(body.decode(), keep_blank_values=True, strict_parsing=bool(body), max_num_fields=200)
     except ValueError:
         return None
     if not signed(url, fields, signature, auth_token):
         return None
-    last = {name: values[-1] for name, values in fields.items()}
-    return receipt(last.get("MessageStatus"), last.get("ErrorCode"), last.get("MessageSid"))
+    return {name: values[-1] for name, values in fields.items()}
 
 
 def signed(url: str, fields: Mapping[str, list[str]], signature: str, auth_token: str) -> bool:

@@ -34,16 +34,17 @@ class RabbitNotificationNews:
 
     async def wake(self, notification_id: int) -> None:
         body = NotificationWake(notificationId=notification_id).model_dump_json(by_alias=True).encode()
-        properties = _properties(f"notification-{notification_id}")
-        await self._publisher.publish(Outgoing(self._queue, body, properties))
+        about = properties(f"notification-{notification_id}")
+        await self._publisher.publish(Outgoing(self._queue, body, about))
 
     async def end(self, notification: Notification) -> None:
         body = NotificationResult.of(notification).model_dump_json(by_alias=True).encode()
-        properties = _properties(f"notification-{notification.id}-{notification.status.value}")
-        await self._publisher.publish(Outgoing(topology.NOTIFICATION_RESULTS, body, properties))
+        about = properties(f"notification-{notification.id}-{notification.status.value}")
+        await self._publisher.publish(Outgoing(topology.NOTIFICATION_RESULTS, body, about))
 
 
-def _properties(message_id: str) -> Basic.Properties:
+def properties(message_id: str) -> Basic.Properties:
+    """Of a message of ours inside the service, or to whoever asked for it."""
     return Basic.Properties(content_type="application/json", delivery_mode=PERSISTENT, message_id=message_id)
 
 

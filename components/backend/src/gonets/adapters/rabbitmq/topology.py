@@ -15,6 +15,8 @@ DEAD_NOTIFICATION_REQUESTS = "NotificationRequestQueue.dead"
 NOTIFICATION_RESULTS = "NotificationResultQueue"
 NOTIFICATION_DISPATCH = "NotificationDispatchQueue"
 NOTIFICATION_URGENT = "NotificationUrgentQueue"
+CAMPAIGN_DISPATCH = "CampaignDispatchQueue"
+CONTACT_IMPORTS = "ContactImportQueue"
 
 PUBLIC = (
     TASKS,
@@ -26,7 +28,7 @@ PUBLIC = (
     NOTIFICATION_RESULTS,
 )
 
-INTERNAL = (NOTIFICATION_DISPATCH, NOTIFICATION_URGENT)
+INTERNAL = (NOTIFICATION_DISPATCH, NOTIFICATION_URGENT, CAMPAIGN_DISPATCH, CONTACT_IMPORTS)
 """Nobody else's business: wake-ups, and those that do not stand in line behind bulk work. Quorum queues, for nothing of
 an integrator depends on them."""
 

@@ -197,3 +197,15 @@ class WakeMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.woken = Counter("gonets_wakeups_total", "Wake-ups sent to the queue", registry=registry)
         self.taken_back = Counter("gonets_tasks_taken_back_total", "Tasks taken from dead workers", registry=registry)
+
+
+class RetentionMetrics:
+    """What was kept long enough. Called with each batch that went."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._removed = Bound(
+            Counter("gonets_retention_removed_total", "Things removed after their time", ["kind"], registry=registry)
+        )
+
+    def __call__(self, kind: str, removed: int) -> None:
+        self._removed[(kind,)].inc(removed)

@@ -86,7 +86,7 @@ async def _bot(channels: ChannelsOf, whose: Waiting) -> Channel | None:
     try:
         usable = await channels.usable(whose.owner_id)
     except Unreadable as error:
-        log.warning("a bot cannot be listened to", extra={"channel": whose.channel_id, "reason": error.reason})
+        log.warning("a bot cannot be listened to", extra={"channel_id": whose.channel_id, "reason": error.reason})
         return None
     for channel in usable:
         if channel.type is ChannelType.TELEGRAM and channel.id == whose.channel_id:
@@ -111,7 +111,7 @@ class LinkChat:
         if not await self.links.add(_digest(code), whose, contact_id, expires_at):
             raise NotFound(f"no contact has the id {contact_id}")
         name = await self.bots.name(str(channel.configuration["botToken"]))
-        log.info("chat link made", extra={"contact": contact_id, "channel": channel.id, "user": actor.user_id})
+        log.info("chat link made", extra={"contact_id": contact_id, "channel_id": channel.id, "user_id": actor.user_id})
         return ChatLink(f"https://t.me/{name}?start={code}", expires_at)
 
     async def _channel(self, owner_id: int, channel_id: int | None) -> Channel:
@@ -146,7 +146,10 @@ class FollowStarts:
                 contact = await self.links.redeem(_digest(start.code), whose, start.chat_id, self.now())
                 if contact is not None:
                     linked += 1
-                    log.info("chat linked", extra={"contact": contact, "channel": channel.id, "user": whose.owner_id})
+                    log.info(
+                        "chat linked",
+                        extra={"contact_id": contact, "channel_id": channel.id, "user_id": whose.owner_id},
+                    )
         # Only now: what could not be written is heard again.
         self._places.update({token: heard.place for token, heard in listened.items()})
         return linked
@@ -156,5 +159,5 @@ class FollowStarts:
         try:
             return await self.bots.hear(token, place)
         except GonetsError as error:
-            log.warning("a bot cannot be listened to", extra={"channel": channel.id, "reason": error.reason})
+            log.warning("a bot cannot be listened to", extra={"channel_id": channel.id, "reason": error.reason})
             return Heard((), place)

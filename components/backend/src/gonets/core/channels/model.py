@@ -177,6 +177,8 @@ class Refused:
     hint: str | None = None
     retry_after: float | None = None
     step: Step = Step.SEND
+    opted_out: bool = False
+    """The person has unsubscribed: nothing must be sent to this address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,3 +217,14 @@ class Receipt:
     """Where it failed: whether another try by this channel could help."""
     held: bool = False
     """Of SENT: the provider keeps it back for a while (moderation); a missing receipt counts from after that."""
+    opted_out: bool = False
+    """The person has unsubscribed: nothing must be sent to this address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A message that a person sent to a channel's own number. `sender`: E.164, or what the provider gives in its
+    place."""
+
+    sender: str
+    text: str

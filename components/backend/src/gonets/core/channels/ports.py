@@ -8,6 +8,7 @@ from gonets.core.channels.model import (
     Channel,
     ChannelPage,
     ChannelType,
+    Incoming,
     NewChannel,
     Receipt,
     Send,
@@ -75,6 +76,14 @@ class ReceiptSink(Protocol):
         it cannot be stored now, and the provider is asked to bring it again; `receipt.provider_id` as in Accepted."""
 
 
+class IncomingSink(Protocol):
+    """Where a kind that keeps a connection of its own (SMPP) hands in the messages of people that come by it."""
+
+    async def __call__(self, channel_id: int, channel_type: ChannelType, incoming: Incoming) -> None:
+        """MUST NOT return before what follows from it is stored. Raises where it cannot be stored now, and the provider
+        is asked to bring it again."""
+
+
 ChannelKinds = Mapping[ChannelType, ChannelKind]
 """All types of channels that this installation has."""
 
@@ -91,6 +100,13 @@ class ChannelsOf(Protocol):
 
     async def get(self, owner_id: int, channel_id: int) -> Channel:
         """One of the owner's, enabled or not. Raises NotFound, also for another owner's; Unavailable."""
+
+
+class ChannelOwners(Protocol):
+    """For what providers bring: they know of channels, and not of their owners."""
+
+    async def owner(self, channel_id: int, channel_type: ChannelType) -> int | None:
+        """Whose this channel of this type is, enabled or not. None: nobody has such a channel. Raises Unavailable."""
 
 
 class ChannelStore(Protocol):

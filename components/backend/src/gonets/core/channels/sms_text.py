@@ -83,3 +83,28 @@ def encoded(text: str, alphabet: Alphabet) -> bytes:
     if alphabet is Alphabet.GSM7:
         return b"".join(_GSM7.get(character, b"?") for character in text)
     return text.encode("utf-16-be", errors="surrogatepass").decode("utf-16-be", errors="replace").encode("utf-16-be")
+
+
+_UCS2_CODING = 8
+_TEXT_CODINGS = {1: "ascii", 3: "latin-1", 6: "iso-8859-5", 7: "iso-8859-8"}
+
+
+def decoded(octets: bytes, data_coding: int) -> str:
+    """What came from a phone, by the data_coding of SMPP 3.4 (5.2.19). What cannot be read becomes U+FFFD."""
+    if data_coding == _UCS2_CODING:
+        return octets.decode("utf-16-be", "replace")
+    if data_coding in _TEXT_CODINGS:
+        return octets.decode(_TEXT_CODINGS[data_coding], "replace")
+    shown, escaped = "", False
+    for octet in octets:
+        if escaped:
+            shown += _OF_ESCAPED.get(octet, "\N{REPLACEMENT CHARACTER}")
+            escaped = False
+        elif octet == _ESCAPE:
+            escaped = True
+        else:
+            shown += _BASIC[octet] if octet < len(_BASIC) else "\N{REPLACEMENT CHARACTER}"
+    return shown
+
+
+_OF_ESCAPED = {code: character for character, code in _EXTENDED.items()}

@@ -160,8 +160,8 @@ class ManageChannels:
 
     async def record(self, actor: Actor, action: str, channel: Channel, **facts: JSON) -> None:
         """In the log and in the audit."""
-        who = {"user": actor.user_id, "api_key": actor.api_key_id}
-        log.info("channel %s", action, extra={"channel": channel.id, "type": channel.type, **who, **facts})
+        who = {"user_id": actor.user_id, "api_key_id": actor.api_key_id}
+        log.info("channel %s", action, extra={"channel_id": channel.id, "type": channel.type, **who, **facts})
         await self.audit.note(actor, action, channel.id, {"type": channel.type, "name": channel.name, **facts})
 
 

@@ -1,14 +1,13 @@
 """What providers report by calling us: believed only when it is signed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gonets.core.channels.model import Channel, ChannelType, Receipt
 from gonets.core.channels.ports import ChannelsOf
-from gonets.core.notifications.dispatch import CallbackUrl, notification_of
+from gonets.core.notifications.dispatch import CallbackUrl
 from gonets.core.notifications.model import ChannelKey
-from gonets.core.notifications.ports import NotificationStore
-from gonets.core.notifications.use_cases import NoteReceipt
+from gonets.core.notifications.reports import Named, NoteReports, ReportBook
 from gonets.core.shared.errors import Forbidden, NotFound
 
 ReadCallback = Callable[[Channel, str, bytes, str], Receipt | None]
@@ -20,9 +19,9 @@ the channel's secret, or says nothing that is known."""
 class TakeCallback:
     """A provider's call about one attempt."""
 
-    store: NotificationStore
+    book: ReportBook
     channels: ChannelsOf
-    note: NoteReceipt
+    note: NoteReports
     callback_url: CallbackUrl
     read: ReadCallback
 
@@ -31,24 +30,28 @@ class TakeCallback:
     ) -> None:
         """`query`: of the URL that was called, without the question mark. Raises Forbidden for what is forged,
         NotFound for an attempt that is not there, Unavailable: the provider is to bring it again."""
-        channel = await self._channel(channel_type, reference)
+        named = await self.book.find(reference)
+        if named is None or (named.channel is not None and named.channel.type is not channel_type):
+            raise NotFound("no attempt has this reference")
         url = self.callback_url(channel_type, reference)
         if url is None:
             raise NotFound("this installation takes no callbacks: PUBLIC_URL is not set")
-        receipt = self.read(channel, f"{url}?{query}" if query else url, body, signature)
-        if receipt is None:
-            raise Forbidden("the signature is not the provider's")
-        await self.note.by_reference(reference, receipt)
+        called = f"{url}?{query}" if query else url
+        for channel in await self._channels(channel_type, named):
+            receipt = self.read(channel, called, body, signature)
+            if receipt is not None:
+                await (self.note.early if named.channel is None else self.note)(reference, receipt)
+                return
+        raise Forbidden("the signature is not the provider's")
 
-    async def _channel(self, channel_type: ChannelType, reference: str) -> Channel:
-        number = notification_of(reference)
-        found = None if number is None else await self.store.get(number)
-        attempt = found.attempt(reference) if found else None
-        if found is None or attempt is None or attempt.channel.type is not channel_type:
-            raise NotFound("no attempt has this reference")
-        if attempt.channel.id:
-            return await self.channels.get(found.owner_id, attempt.channel.id)
-        for channel in await self.channels.usable(found.owner_id):
-            if ChannelKey(channel.id, channel.type) == attempt.channel:
-                return channel
-        raise NotFound("the operator's channel is gone")
+    async def _channels(self, channel_type: ChannelType, named: Named) -> Sequence[Channel]:
+        """The one that it was sent by; or, where nobody has said yet, those that it may have been sent by."""
+        usable = await self.channels.usable(named.owner_id)
+        if named.channel is None:
+            return [channel for channel in usable if channel.type is channel_type]
+        known = [channel for channel in usable if ChannelKey(channel.id, channel.type) == named.channel]
+        if not known and named.channel.id:
+            return [await self.channels.get(named.owner_id, named.channel.id)]
+        if not known:
+            raise NotFound("the operator's channel is gone")
+        return known

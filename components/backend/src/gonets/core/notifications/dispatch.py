@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Literal
 
 from gonets.core.channels.model import (
     Accepted,
@@ -28,11 +29,14 @@ from gonets.core.notifications.model import (
 )
 from gonets.core.notifications.ports import (
     Clock,
+    Later,
     Lifeline,
     NotificationClaims,
     NotificationNews,
     NotificationStore,
     Observer,
+    Permits,
+    Suppressions,
     Turns,
 )
 from gonets.core.notifications.routing import (
@@ -80,6 +84,7 @@ class FindRoute:
     channels: ChannelsOf
     kinds: ChannelKinds
     callback_url: CallbackUrl
+    suppressions: Suppressions
 
     async def __call__(self, notification: Notification) -> "Route":
         """Raises Unavailable."""
@@ -102,7 +107,32 @@ class FindRoute:
             Candidate(key=ChannelKey(number, _ANY), name=f"channel {number}", to=None, obstacle="it is gone")
             for number in missing
         ]
-        return Route([*on_route, *others, *gone], usable)
+        return Route(await self._checked(notification.owner_id, on_route, usable) + [*others, *gone], usable)
+
+    async def _checked(
+        self, owner_id: int, steps: Sequence[Candidate], channels: Mapping[ChannelKey, Channel]
+    ) -> list[Candidate]:
+        """With what must not be written to."""
+        places = [self._place(step, channels[step.key]) for step in steps]
+        asked: dict[str, list[str]] = {}
+        for kind, address in filter(None, places):
+            asked.setdefault(kind, []).append(address)
+        found = await self.suppressions.among(owner_id, asked)
+        return [
+            replace(step, obstacle=f"suppressed: the {place[0]} must not be written to", suppressed=True)
+            if place is not None and place[1] in found.get(place[0], ())
+            else step
+            for step, place in zip(steps, places, strict=True)
+        ]
+
+    def _place(self, step: Candidate, channel: Channel) -> tuple[str, str] | None:
+        """Where it would go, as a kind of address and an address; None: to nobody that could be on a list, or not at
+        all."""
+        kind = self.kinds.get(channel.type)
+        if kind is None or kind.address is None or step.obstacle is not None:
+            return None
+        to = step.to or kind.destination(channel.configuration)
+        return None if to is None else (kind.address.value, to)
 
     async def _off(self, owner_id: int, channel_id: int) -> Channel | None:
         try:
@@ -165,6 +195,8 @@ class RunNotification:
     turns: Turns
     news: NotificationNews
     note: ReceiptSink
+    suppressions: Suppressions
+    permits: Permits
     observer: Observer
     policy: RoutingPolicy
     now: Clock
@@ -195,7 +227,7 @@ class _Run:
             while not await self._step():
                 pass
         except _LostError:
-            log.warning("claim lost", extra={"notification": self._current.id})
+            log.warning("claim lost", extra={"notification_id": self._current.id})
             await self._leave_what_is_known()
         # After our commit, which is when whoever hands in a receipt finds the message by itself.
         for channel_id, provider_id in self._named:
@@ -226,6 +258,8 @@ class _Run:
 
     async def _send(self, found: Notification, candidate: Candidate, channel: Channel, why: str) -> bool:
         use = self._use
+        if (permit := await until_available(lambda: use.permits.permit(found))) is not True:
+            return await self._not_now(found, permit)
         number = len(found.attempts) + 1
         attempt = Attempt(
             number=number,
@@ -265,13 +299,33 @@ class _Run:
             self._named.append((channel.id, outcome.provider_id))
         if isinstance(outcome, Refused) and outcome.refusal is Refusal.TEMPORARY and outcome.retry_after:
             await self._pause(channel, outcome.retry_after)
+        if isinstance(outcome, Refused) and outcome.opted_out:
+            await self._suppress(found, channel, candidate.to, outcome.reason)
         return False
+
+    async def _suppress(self, found: Notification, channel: Channel, to: str | None, reason: str | None) -> None:
+        """Before what was heard is saved: after a crash in between it is heard again."""
+        address = self._use.route.kinds[channel.type].address
+        if address is not None and to is not None:
+            add = partial(self._use.suppressions.opted_out, found.owner_id, address.value, to, reason or channel.name)
+            await until_available(add)
+            # Other channels of the route may lead to the same address.
+            self._route = None
+
+    async def _not_now(self, found: Notification, permit: Later | Literal[False]) -> bool:
+        if permit is False:
+            self._facts.append(lambda now: replace(now, cancelled=True))
+            return False
+        at = min(permit.at, found.deadline or permit.at)
+        return await self._save(found.waiting(at, found.status, permit.why), release=True)
 
     async def _call(self, channel: Channel, found: Notification, attempt: Attempt) -> SendOutcome:
         try:
             return await self._use.route.kinds[channel.type].send(channel, self._as_send(channel, found, attempt))
         except Exception:
-            log.exception("an error of ours while sending", extra={"notification": found.id, "channel": channel.id})
+            log.exception(
+                "an error of ours while sending", extra={"notification_id": found.id, "channel_id": channel.id}
+            )
             return Unknown("an error of ours while it was sent; it is in the log")
 
     def _as_send(self, channel: Channel, found: Notification, attempt: Attempt) -> Send:
@@ -287,7 +341,7 @@ class _Run:
         try:
             await self._use.turns.pause(channel, timedelta(seconds=min(seconds, 86_400)))
         except Unavailable as error:
-            log.warning("pause not shared", extra={"channel": channel.id, "reason": error.reason})
+            log.warning("pause not shared", extra={"channel_id": channel.id, "reason": error.reason})
 
     async def _inquire(self, found: Notification, reference: str, route: Route, channel: Channel) -> None:
         attempt = found.attempt(reference)
@@ -298,7 +352,9 @@ class _Run:
             inquiry: Inquiry = kind  # type: ignore[assignment]  # can_ask said so
             receipt = await inquiry.inquire(channel, self._as_send(channel, found, attempt), attempt.provider_id)
         except Exception:
-            log.exception("an error of ours while asking", extra={"notification": found.id, "channel": channel.id})
+            log.exception(
+                "an error of ours while asking", extra={"notification_id": found.id, "channel_id": channel.id}
+            )
         at = self._use.now()
         self._facts.append(lambda now: _asked(now, reference, at))
         under_way = any(
@@ -310,11 +366,13 @@ class _Run:
             if (learnt := attempt.reported(said, at)).state is not attempt.state:
                 self._use.observer.reported(learnt)
             self._facts.append(lambda now: _reported(now, reference, said, at))
+            if said.opted_out:
+                await self._suppress(found, channel, attempt.to, said.reason)
 
     async def _tell(self, *, already: bool) -> None:
         """`already`: it had this very end before."""
         ended = self._current
-        facts = {"notification": ended.id, "status": ended.status.value, "reason": ended.reason}
+        facts = {"notification_id": ended.id, "status": ended.status.value, "reason": ended.reason}
         if not already:
             log.info("notification ended", extra=facts)
             self._use.observer.ended(ended)
@@ -378,9 +436,9 @@ def _reported(found: Notification, reference: str, receipt: Receipt, at: datetim
 
 def _report(found: Notification, attempt: Attempt, channel: Channel, outcome: SendOutcome) -> None:
     facts: dict[str, object] = {
-        "notification": found.id,
+        "notification_id": found.id,
         "attempt": attempt.number,
-        "channel": channel.id,
+        "channel_id": channel.id,
         "type": channel.type.value,
     }
     match outcome:

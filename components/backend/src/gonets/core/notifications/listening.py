@@ -34,7 +34,7 @@ class ListenForReceipts:
             except Unavailable:
                 raise
             except Exception:  # a secret that cannot be read, say: the others are listened to all the same
-                log.exception("receipts are not listened to", extra={"channel": channel_id})
+                log.exception("receipts are not listened to", extra={"channel_id": channel_id})
 
     async def _channel(self, owner_id: int, channel_id: int) -> Channel | None:
         """None: it is gone or off."""

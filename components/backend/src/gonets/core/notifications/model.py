@@ -1,7 +1,7 @@
 """One message to one person: its tries, what is known of each, and what follows for the whole."""
 
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -49,7 +49,10 @@ class Status(StrEnum):
     """It was perhaps taken: nobody can tell."""
 
 
-RETRIABLE = frozenset({Status.UNDELIVERED, Status.FAILED, Status.EXPIRED, Status.CANCELLED, Status.UNKNOWN})
+RETRIABLE = frozenset(
+    {Status.UNDELIVERED, Status.FAILED, Status.EXPIRED, Status.SUPPRESSED, Status.CANCELLED, Status.UNKNOWN}
+)
+"""Trying again asks anew who must not be written to."""
 
 
 class AttemptState(StrEnum):
@@ -221,7 +224,8 @@ class Notification:
 
     `route`: the channels to try, in order; empty: the default order. `held`: waits to be released. `round` grows with
     each retry by hand: attempts of earlier rounds are history. `version` grows with each change; `life` is the worker
-    in whose hands it is. `due_at`: when something has to be done about it; None: nothing.
+    in whose hands it is. `due_at`: when something has to be done about it; None: nothing. `zone`: the recipient's time
+    zone, where its campaign has a send window.
     """
 
     id: int
@@ -245,8 +249,12 @@ class Notification:
     finished_at: datetime | None = None
     due_at: datetime | None = None
     told: Status | None = None
+    campaign_id: int | None = None
+    zone: str | None = None
     version: int = 0
     life: int | None = None
+    erased: bool = False
+    """Nobody is to know any more what it said, and to whom."""
 
     @property
     def finished(self) -> bool:
@@ -352,6 +360,8 @@ class Notification:
             raise Conflict(f"is {self.status.value}: only what ended without success is tried again")
         if self.deadline is not None and self.deadline <= at:
             raise Conflict("its deadline is over")
+        if self.erased:
+            raise Conflict("its person was erased: nobody knows any more what it said, and to whom")
         return replace(
             self,
             round=self.round + 1,
@@ -365,9 +375,18 @@ class Notification:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class TemplateUse:
+    """By which template, named by its id or its name, a message is to be written, and what the sender puts into it."""
+
+    template: int | str
+    variables: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewNotification:
-    """What is handed in. `key`: the sender's mark, under which it is taken once; `digest`: of everything else."""
+    """What is handed in. `template`: where the text and subject of `message` are still to come from; `key`: the
+    sender's mark, under which it is taken once; `digest`: of everything else."""
 
     owner_id: int
     recipient: Recipient
@@ -378,6 +397,7 @@ class NewNotification:
     fallback_after: timedelta | None = None
     notify_result: bool = False
     held: bool = False
+    template: TemplateUse | None = None
     key: str | None = None
     digest: str = ""
 

@@ -1,10 +1,11 @@
 """What the notifications feature needs from the outside. One contract suite runs on each implementation."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Literal, Protocol
 
-from gonets.core.channels.model import Channel, ChannelType, Receipt, Recipient, SendOutcome
+from gonets.core.channels.model import Channel, ChannelType, Message, Receipt, Recipient, SendOutcome
 from gonets.core.notifications.model import (
     Attempt,
     ChannelKey,
@@ -15,6 +16,7 @@ from gonets.core.notifications.model import (
     NotificationFilter,
     NotificationPage,
     Taken,
+    TemplateUse,
 )
 
 
@@ -47,6 +49,9 @@ class NotificationStore(Protocol):
     async def awaited(self, channel_type: ChannelType) -> Sequence[tuple[int, int]]:
         """The owners and ids of the channels of this type by which something was sent that may yet be reported on; the
         operator's has the id 0. What is in a worker's hands may be left out."""
+
+    async def written_to(self, channel_type: ChannelType, address: str) -> Sequence[int]:
+        """The owners for whom something was sent to this address by the operator's channel of this type."""
 
     async def save(self, notification: Notification, stamp: int, *, release: bool = False) -> Notification | None:
         """Writes it with its attempts, unless somebody else wrote since it was read: then None, and nothing is changed.
@@ -109,6 +114,47 @@ class Contacts(Protocol):
 
     async def recipient(self, owner_id: int, contact_id: int) -> Recipient | None:
         """Where this contact can be reached. None: the owner has no such contact. Raises Unavailable."""
+
+
+class Templates(Protocol):
+    """The texts that an owner keeps."""
+
+    async def written(self, owner_id: int, use: TemplateUse, contact_id: int | None) -> Message:
+        """The text and the subject for this contact. Raises Invalid or InvalidFields, which name the template, or each
+        variable that has no value; Unavailable."""
+
+
+class Suppressions(Protocol):
+    """Who must not be written to. Raises Unavailable; a call may be repeated."""
+
+    async def among(self, owner_id: int, asked: Mapping[str, Sequence[str]]) -> Mapping[str, frozenset[str]]:
+        """Of these addresses, by kind (phone, email, telegramChatId): those that are suppressed, in one question."""
+
+    async def opted_out(self, owner_id: int, kind: str, address: str, reason: str) -> None:
+        """The person has unsubscribed with a provider: from now on it is suppressed."""
+
+
+class Answers(Protocol):
+    """What people answer."""
+
+    async def answered(self, owner_ids: Sequence[int], sender: str, text: str) -> None:
+        """From this number, to messages of these owners: a word such as STOP or START MUST be heeded. Raises
+        Unavailable; a call may be repeated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Not now. `why` is a sentence for a person."""
+
+    at: datetime
+    why: str
+
+
+class Permits(Protocol):
+    """Whose part a message is: whether it may be sent now. Asked before each try."""
+
+    async def permit(self, found: Notification) -> Literal[True] | Later | Literal[False]:
+        """True: it may leave now. False: never; then it is taken for cancelled. Raises Unavailable."""
 
 
 class Held(Protocol):

@@ -54,12 +54,14 @@ class RoutingPolicy:
 class Candidate:
     """A channel as a step of a route. `obstacle`: why it cannot carry this message, None: it can. `receipts`: whether
     deliveries are reported; `can_ask`: whether its provider can be asked; `polled`: nothing is heard of a delivery
-    unless it is asked; `longest_send`: see ChannelKind."""
+    unless it is asked; `longest_send`: see ChannelKind; `suppressed`: the address must not be written to, which is an
+    obstacle, too."""
 
     key: ChannelKey
     name: str
     to: str | None
     obstacle: str | None = None
+    suppressed: bool = False
     receipts: bool = False
     can_ask: bool = False
     polled: bool = False
@@ -311,17 +313,21 @@ class _Decider:
 
     def _give_up(self) -> Finish:
         attempts = self.notification.current
+        suppressed = [one for one in self.route if one.suppressed]
         if not attempts:
             obstacles = [f"{one.name}: {one.obstacle}" for one in self.route if one.obstacle]
-            return Finish(Status.FAILED, "; ".join(obstacles) or "no channel can reach this recipient")
+            status = Status.SUPPRESSED if suppressed else Status.FAILED
+            return Finish(status, "; ".join(obstacles) or "no channel can reach this recipient")
         states = {attempt.state for attempt in attempts}
-        status = Status.UNDELIVERED if AttemptState.UNDELIVERED in states else Status.FAILED
+        # What was sent to the person counts for more than what was not.
+        status = Status.SUPPRESSED if suppressed else Status.FAILED
+        if AttemptState.UNDELIVERED in states:
+            status = Status.UNDELIVERED
         if AttemptState.UNKNOWN in states:
             status = Status.UNKNOWN
-        last = {attempt.channel_name: attempt for attempt in attempts}
-        return Finish(
-            status, "; ".join(f"{name}: {attempt.reason}" for name, attempt in last.items()), attempts[-1].channel
-        )
+        reasons = {attempt.channel_name: attempt.reason for attempt in attempts}
+        reasons |= {one.name: one.obstacle for one in suppressed}
+        return Finish(status, "; ".join(f"{name}: {reason}" for name, reason in reasons.items()), attempts[-1].channel)
 
 
 _MOST_TRIES = 50

@@ -10,12 +10,14 @@ from gonets.core.channels.model import Address, Receipt, Recipient
 from gonets.core.channels.ports import ChannelKinds, ChannelsOf
 from gonets.core.notifications.dispatch import new_stamp, notification_of
 from gonets.core.notifications.model import (
+    Attempt,
     KeyReused,
     NewNotification,
     Notification,
     NotificationFilter,
     NotificationPage,
     Taken,
+    TemplateUse,
 )
 from gonets.core.notifications.ports import (
     Clock,
@@ -27,7 +29,10 @@ from gonets.core.notifications.ports import (
     NotificationWakes,
     Observer,
     Phone,
+    Suppressions,
+    Templates,
 )
+from gonets.core.notifications.routing import ADDRESS
 from gonets.core.shared import addresses
 from gonets.core.shared.errors import Conflict, Invalid, InvalidFields, NotFound, Unavailable
 
@@ -46,6 +51,7 @@ class SubmitNotification:
     kinds: ChannelKinds
     news: NotificationNews
     phone: Phone
+    templates: Templates
     now: Clock
 
     async def __call__(self, new: NewNotification) -> Taken:
@@ -72,7 +78,12 @@ class SubmitNotification:
             new = replace(new, recipient=self._typed(new.recipient))
         if new.route or new.recipient == _NOBODY:
             await self._check_route(new)
-        return new
+        return new if new.template is None else await self._written(new, new.template)
+
+    async def _written(self, new: NewNotification, use: TemplateUse) -> NewNotification:
+        """From here on it says what it says, whatever becomes of the template."""
+        written = await self.templates.written(new.owner_id, use, new.contact_id)
+        return replace(new, message=replace(new.message, text=written.text, subject=written.subject), template=None)
 
     def _typed(self, recipient: Recipient) -> Recipient:
         """The addresses, as they are stored, from what a person typed. Raises InvalidFields."""
@@ -114,7 +125,7 @@ async def wake_or_leave(news: NotificationNews, notification_id: int) -> None:
     try:
         await news.wake(notification_id)
     except Unavailable as error:
-        facts = {"notification": notification_id, "reason": error.reason}
+        facts = {"notification_id": notification_id, "reason": error.reason}
         log.warning("notification taken, wake-up delayed", extra=facts)
 
 
@@ -196,6 +207,7 @@ class NoteReceipt:
 
     store: NotificationStore
     observer: Observer
+    suppressions: Suppressions
     now: Clock
 
     async def by_reference(self, reference: str, receipt: Receipt) -> None:
@@ -208,7 +220,7 @@ class NoteReceipt:
     async def by_provider_id(self, channel_id: int, receipt: Receipt) -> None:
         """What names only the provider's own id. One that is not known yet is kept. Implements ReceiptSink."""
         if receipt.provider_id is None:
-            log.warning("a receipt names no message", extra={"channel": channel_id, "code": receipt.code})
+            log.warning("a receipt names no message", extra={"channel_id": channel_id, "code": receipt.code})
             return
         while True:
             known = await self.store.by_provider_id(channel_id, receipt.provider_id)
@@ -234,13 +246,15 @@ class NoteReceipt:
         attempt = found.attempt(reference)
         assert attempt is not None  # noqa: S101 - it was found by it
         now = self.now()
+        if receipt.opted_out:
+            await self._suppress(found, attempt, receipt)
         after = attempt.reported(receipt, now)
         if after == attempt:
             return True
         changed = found.changed(after)
         log.info(
             "receipt",
-            extra={"notification": found.id, "attempt": attempt.number, "delivery": receipt.delivery.value},
+            extra={"notification_id": found.id, "attempt": attempt.number, "delivery": receipt.delivery.value},
         )
         # A worker decides what follows.
         if await self.store.save(replace(changed, due_at=now), new_stamp()) is None:
@@ -250,6 +264,12 @@ class NoteReceipt:
         if changed.status is not found.status:
             self.observer.ended(changed)
         return True
+
+    async def _suppress(self, found: Notification, attempt: Attempt, receipt: Receipt) -> None:
+        address = ADDRESS.get(attempt.channel.type)
+        if address is not None and attempt.to is not None:
+            reason = receipt.reason or attempt.channel_name
+            await self.suppressions.opted_out(found.owner_id, address.value, attempt.to, reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,15 @@ class Conflict(GonetsError):
     category = Category.CONFLICT
 
 
+class Taken(Conflict):
+    """Another of the owner's objects has this value already: `field` names it, `holder` is the other's id."""
+
+    def __init__(self, field: str, holder: int) -> None:
+        super().__init__(f"{field}: {holder} has it already")
+        self.field = field
+        self.holder = holder
+
+
 class Unavailable(GonetsError):
     """The database or the broker cannot do it now, or did not say if it did: only idempotent steps are repeated."""
 

@@ -1,0 +1,1 @@
+"""Files that people hand in: CSV, XLSX, and where they are stored."""

@@ -1,0 +1,502 @@
+"""The table of imports, and contacts written by the block: rows, their report and the file's position in one
+transaction."""
+
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from gonets.adapters.postgres.copying import CONTACT, FAULTS, KEYS
+from gonets.adapters.postgres.cursors import from_cursor, to_cursor
+from gonets.adapters.postgres.jsonb import to_jsonb
+from gonets.adapters.postgres.lifeline import PostgresLifeline
+from gonets.adapters.postgres.pool import Pool, database_errors
+from gonets.core.contacts.columns import Target
+from gonets.core.contacts.imports import (
+    MOST_DEATHS,
+    Block,
+    Counts,
+    Format,
+    Import,
+    ImportPage,
+    ImportStatus,
+    Layout,
+    Mode,
+    NewImport,
+    Reject,
+    Writing,
+)
+from gonets.core.shared.errors import Unavailable
+
+WAKE_AGAIN = timedelta(seconds=30)
+
+_ADD = """
+INSERT INTO contact_import (owner_id, file_name, file_key, size, options, status, checking, wake_at)
+VALUES ($1, $2, $3, $4, $5, 'queued', $6, clock_timestamp() + $7::interval)
+RETURNING *
+"""
+
+_PAGE = """
+SELECT * FROM contact_import WHERE owner_id = $1 AND ($2::bigint IS NULL OR id < $2) ORDER BY id DESC LIMIT $3
+"""
+
+_CANCEL = """
+UPDATE contact_import SET status = 'cancelled', finished_at = clock_timestamp(), wake_at = NULL
+WHERE owner_id = $1 AND id = $2 AND status IN ('queued', 'running')
+"""
+
+# A pass that only checks begins anew: what it knew of the rows before died with its session.
+_CLAIM = """
+UPDATE contact_import
+SET status = 'running', life = $2, wake_at = NULL, wakes = 0, started_at = coalesce(started_at, clock_timestamp())
+WHERE id = $1 AND (life IS NULL OR life = $2 AND NOT $3) AND status IN ('queued', 'running')
+RETURNING *
+"""
+
+_AGAIN = """
+WITH gone AS (DELETE FROM contact_import_reject WHERE import_id = $1)
+UPDATE contact_import
+SET position = 0, row = 0, progress = 0, rows = 0, created = 0, updated = 0, unchanged = 0, skipped = 0, rejected = 0,
+    checking = checking AND $3
+WHERE id = $1 AND life = $2 AND status = 'running'
+RETURNING *
+"""
+
+_END = """
+UPDATE contact_import
+SET status = $3, reason = $4, finished_at = clock_timestamp(), life = NULL, wake_at = NULL
+WHERE id = $1 AND life = $2 AND status = 'running'
+"""
+
+_RELEASE = (
+    "UPDATE contact_import SET life = NULL, wake_at = clock_timestamp() + $3::interval WHERE id = $1 AND life = $2"
+)
+
+_ORPHANS = """
+UPDATE contact_import i
+SET life = NULL, deaths = deaths + 1,
+    wake_at = CASE WHEN deaths + 1 < $1 AND status = 'running' THEN clock_timestamp() END,
+    status = CASE WHEN deaths + 1 >= $1 AND status = 'running' THEN 'failed' ELSE status END,
+    reason = CASE WHEN deaths + 1 >= $1 AND status = 'running' THEN
+        'the workers that read this part of the file ended, one after another' ELSE reason END,
+    finished_at = CASE WHEN deaths + 1 >= $1 THEN coalesce(finished_at, clock_timestamp()) ELSE finished_at END
+WHERE life IS NOT NULL AND NOT EXISTS (SELECT FROM worker_life w WHERE w.id = i.life)
+RETURNING id
+"""
+
+_DUE = "SELECT id, wake_at FROM contact_import WHERE wake_at <= clock_timestamp() ORDER BY wake_at LIMIT $1"
+
+_WOKEN = """
+UPDATE contact_import i
+SET wake_at = clock_timestamp() + $3::interval * 2 ^ least(wakes, 4), wakes = least(wakes + 1, 100)
+FROM unnest($1::bigint[], $2::timestamptz[]) AS w (id, wake_at)
+WHERE i.id = w.id AND i.wake_at = w.wake_at
+"""
+
+_STAGED = """
+CREATE TEMP TABLE IF NOT EXISTS staged (
+    id bigint NOT NULL DEFAULT nextval(pg_get_serial_sequence('contact', 'id')),
+    row bigint, name text, phone text COLLATE "C", email text COLLATE "C", telegram_chat_id text, tags text[],
+    timezone text, operator_code text, attributes jsonb, consent bool, consent_at timestamptz
+) ON COMMIT DELETE ROWS
+"""
+
+_KEYS = """
+CREATE TEMP TABLE IF NOT EXISTS keys (row bigint, phone text COLLATE "C", email text COLLATE "C")
+ON COMMIT DELETE ROWS
+"""
+
+_FAULTY = """
+CREATE TEMP TABLE IF NOT EXISTS faulty (row bigint, "column" text, value text, code text, reason text)
+ON COMMIT DELETE ROWS
+"""
+
+# A look into an index for each row, whatever the planner knows of the tables.
+_KNOWN = """
+SELECT k.row
+FROM keys k
+LEFT JOIN LATERAL (SELECT true AS known FROM contact c WHERE c.owner_id = $1 AND c.phone = k.phone LIMIT 1) p ON true
+LEFT JOIN LATERAL (
+    SELECT true AS known FROM contact c WHERE c.owner_id = $1 AND lower(c.email) = lower(k.email) LIMIT 1
+) e ON true
+WHERE p.known OR e.known
+"""
+
+# Where nothing is to be written, the same statements work on a copy of the contacts that the file speaks of.
+_TRIAL = """
+DROP TABLE IF EXISTS trial;
+CREATE TEMP TABLE trial (LIKE contact INCLUDING DEFAULTS);
+CREATE UNIQUE INDEX ON trial (id);
+CREATE UNIQUE INDEX ON trial (owner_id, phone) WHERE phone IS NOT NULL;
+CREATE UNIQUE INDEX ON trial (owner_id, lower(email)) WHERE email IS NOT NULL
+"""
+
+_COPIED = """
+INSERT INTO trial
+SELECT c.* FROM staged s JOIN contact c ON c.owner_id = $1 AND c.phone = s.phone
+UNION ALL
+SELECT c.* FROM staged s JOIN contact c ON c.owner_id = $1 AND lower(c.email) = lower(s.email)
+ON CONFLICT DO NOTHING
+"""
+
+_INSERT = """
+WITH inserted AS (
+    INSERT INTO {table} (id, owner_id, {columns})
+    SELECT id, $1, {columns} FROM staged WHERE $2::bigint IS NULL OR row = $2
+    ON CONFLICT DO NOTHING
+    RETURNING id
+)
+SELECT count(*) FROM inserted
+"""
+
+# What was inserted is done with.
+_LEAVE = "DELETE FROM staged s USING {table} c WHERE c.id = s.id"
+
+_WHOSE = """
+SELECT s.row, s.phone, s.email, p.id AS by_phone, e.id AS by_email, coalesce(p.id, e.id) AS target
+FROM staged s
+LEFT JOIN LATERAL (SELECT id FROM {table} WHERE owner_id = $1 AND phone = s.phone LIMIT 1) p ON true
+LEFT JOIN LATERAL (SELECT id FROM {table} WHERE owner_id = $1 AND lower(email) = lower(s.email) LIMIT 1) e ON true
+"""
+
+_REPORT = """
+INSERT INTO contact_import_reject (import_id, row, "column", value, code, reason)
+SELECT $2, row, CASE WHEN of_phone THEN $3 ELSE $4 END, left(CASE WHEN of_phone THEN phone ELSE email END, 100),
+       CASE WHEN by_phone <> by_email THEN 'twoContacts' ELSE 'duplicate' END,
+       CASE WHEN by_phone <> by_email
+            THEN 'the phone is contact ' || by_phone || '''s and the e-mail address contact ' || by_email || '''s'
+            ELSE 'contact ' || target || ' has it already' END
+FROM (SELECT *, by_phone IS NOT NULL AND (by_email IS NULL OR by_phone = by_email) AS of_phone FROM found) f
+"""
+
+_SKIP = """
+WITH found AS (SELECT * FROM ({whose}) w WHERE target IS NOT NULL), reported AS ({report})
+SELECT count(*) FILTER (WHERE by_phone <> by_email) AS rejected, count(*) AS found FROM found
+"""
+
+_REJECT_TWO = """
+WITH found AS (SELECT * FROM ({whose}) w WHERE by_phone <> by_email AND ($5::bigint IS NULL OR row = $5)),
+     gone AS (DELETE FROM staged s USING found WHERE s.row = found.row),
+     reported AS ({report})
+SELECT count(*) FROM found
+"""
+
+# Of rows that speak of one contact, one phone or one address the first; the others see in another round what it left.
+_UPDATE = """
+WITH found AS MATERIALIZED (
+    SELECT *, row = min(row) OVER (PARTITION BY target)
+          AND (phone IS NULL OR row = min(row) OVER (PARTITION BY phone))
+          AND (email IS NULL OR row = min(row) OVER (PARTITION BY lower(email))) AS first
+    FROM (SELECT * FROM ({whose}) w WHERE $2::bigint IS NULL OR row = $2) w
+), chosen AS MATERIALIZED (
+    SELECT s.*, f.target FROM staged s JOIN found f USING (row) WHERE f.first AND f.target IS NOT NULL
+), wanted AS MATERIALIZED (
+    SELECT c.id, coalesce(nullif(s.name, ''), c.name) AS name, coalesce(s.phone, c.phone) AS phone,
+           coalesce(s.email, c.email) AS email, coalesce(s.telegram_chat_id, c.telegram_chat_id) AS telegram_chat_id,
+           c.tags || array(SELECT tag FROM unnest(s.tags) tag WHERE tag <> ALL (c.tags)) AS tags,
+           CASE WHEN $3 THEN coalesce(s.timezone, c.timezone) ELSE coalesce(c.timezone, s.timezone) END AS timezone,
+           coalesce(s.operator_code, c.operator_code) AS operator_code,
+           c.attributes || s.attributes AS attributes, coalesce(s.consent, c.consent) AS consent,
+           coalesce(s.phone, c.phone) IS DISTINCT FROM c.phone AS renumbered
+    FROM chosen s JOIN {table} c ON c.id = s.target
+), updated AS (
+    UPDATE {table} c
+    SET name = w.name, phone = w.phone, email = w.email, telegram_chat_id = w.telegram_chat_id, tags = w.tags,
+        timezone = w.timezone, operator_code = w.operator_code, attributes = w.attributes, consent = w.consent,
+        consent_at = CASE WHEN w.consent IS DISTINCT FROM c.consent THEN clock_timestamp() ELSE c.consent_at END,
+        operator = CASE WHEN NOT w.renumbered THEN c.operator END,
+        quality_code = CASE WHEN NOT w.renumbered THEN c.quality_code END,
+        updated_at = clock_timestamp()
+    FROM wanted w
+    WHERE c.id = w.id
+      AND (c.name, c.phone, c.email, c.telegram_chat_id, c.tags, c.timezone, c.operator_code, c.attributes, c.consent)
+          IS DISTINCT FROM
+          (w.name, w.phone, w.email, w.telegram_chat_id, w.tags, w.timezone, w.operator_code, w.attributes, w.consent)
+    RETURNING c.id
+), gone AS (
+    DELETE FROM staged s USING chosen WHERE s.row = chosen.row
+)
+SELECT (SELECT count(*) FROM chosen) AS chosen, (SELECT count(*) FROM updated) AS updated
+"""
+
+_FAULTS = """
+INSERT INTO contact_import_reject (import_id, row, "column", value, code, reason)
+SELECT $1, row, "column", value, code, reason FROM faulty
+"""
+
+_POSITION = """
+UPDATE contact_import
+SET position = $3, row = $4, progress = $5, rows = rows + $6, created = created + $7, updated = updated + $8,
+    unchanged = unchanged + $9, skipped = skipped + $10, rejected = rejected + $11, deaths = 0
+WHERE id = $1 AND life = $2 AND status = 'running'
+RETURNING id
+"""
+
+_LEFTOVER = """
+SELECT id, file_key FROM contact_import
+WHERE finished_at < clock_timestamp() - interval '1 minute' AND NOT file_gone AND life IS NULL
+ORDER BY id LIMIT $1
+"""
+
+_ROUNDS = 5
+"""Of updates in one statement; rows that are still left go one by one."""
+
+
+class PostgresImports:
+    """Implements ImportStore and ImportWakes."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def add(self, new: NewImport) -> Import:
+        options: Any = {"mode": new.mode.value, "dry_run": new.dry_run, "layout": asdict(new.layout)}
+        checking = new.dry_run or new.mode is Mode.FAIL
+        values = new.owner_id, new.file_name, new.file_key, new.size, to_jsonb(options), checking, WAKE_AGAIN
+        [row] = await self._pool.fetch(_ADD, *values)
+        return _from_row(row)
+
+    async def get(self, owner_id: int, import_id: int) -> Import | None:
+        found = "SELECT * FROM contact_import WHERE owner_id = $1 AND id = $2"
+        rows = await self._pool.fetch(found, owner_id, import_id)
+        return _from_row(rows[0]) if rows else None
+
+    async def page(self, owner_id: int, *, cursor: str | None, limit: int) -> ImportPage:
+        place = from_cursor(cursor)[1] if cursor else None
+        # One more than asked for tells whether there is a next page.
+        rows = await self._pool.fetch(_PAGE, owner_id, place, limit + 1)
+        last = rows[limit - 1] if len(rows) > limit else None
+        return ImportPage(
+            [_from_row(row) for row in rows[:limit]], to_cursor(last["created_at"], last["id"]) if last else None
+        )
+
+    async def cancel(self, owner_id: int, import_id: int) -> Import | None:
+        await self._pool.fetch(_CANCEL, owner_id, import_id)
+        return await self.get(owner_id, import_id)
+
+    async def rejects(self, import_id: int, after: int, limit: int) -> Sequence[Reject]:
+        found = "SELECT * FROM contact_import_reject WHERE import_id = $1 AND row > $2 ORDER BY row LIMIT $3"
+        rows = await self._pool.fetch(found, import_id, after, limit)
+        return [Reject(row["row"], row["column"], row["value"], row["code"], row["reason"]) for row in rows]
+
+    async def orphans(self) -> int:
+        return len(await self._pool.fetch(_ORPHANS, MOST_DEATHS))
+
+    async def due(self, limit: int) -> Sequence[tuple[int, datetime]]:
+        return [(row["id"], row["wake_at"]) for row in await self._pool.fetch(_DUE, limit)]
+
+    async def woken(self, due: Sequence[tuple[int, datetime]]) -> None:
+        ids, times = zip(*due, strict=True)
+        await self._pool.fetch(_WOKEN, list(ids), list(times), WAKE_AGAIN)
+
+    async def leftover(self, limit: int) -> Sequence[tuple[int, str]]:
+        return [(row["id"], row["file_key"]) for row in await self._pool.fetch(_LEFTOVER, limit)]
+
+    async def file_gone(self, import_id: int) -> None:
+        await self._pool.fetch("UPDATE contact_import SET file_gone = true WHERE id = $1", import_id)
+
+    async def forget(self, age: timedelta) -> None:
+        await self._pool.fetch(
+            "DELETE FROM contact_import WHERE file_gone AND finished_at < clock_timestamp() - $1::interval", age
+        )
+
+
+class PostgresImportWork:
+    """A worker's side. Implements ImportWork."""
+
+    def __init__(self, pool: Pool, lifeline: PostgresLifeline) -> None:
+        """`pool`: for statements that take as long as a block does."""
+        self._pool = pool
+        self._lifeline = lifeline
+        self._claimed: set[int] = set()
+
+    async def claim(self, import_id: int) -> Import | None:
+        # After a commit whose outcome was not seen the row may be ours, and in nobody's hands.
+        rows = await self._pool.fetch(_CLAIM, import_id, self._lifeline.life, import_id in self._claimed)
+        if rows and rows[0]["checking"]:
+            rows = await self._pool.fetch(_AGAIN, import_id, rows[0]["life"], True)
+        if rows:
+            self._claimed.add(import_id)
+        return _from_row(rows[0]) if rows else None
+
+    @asynccontextmanager
+    async def writing(self, found: Import) -> AsyncIterator[Writing]:
+        async with self._pool.session() as connection:
+            async with database_errors():
+                await connection.execute(_STAGED)
+                await connection.execute(_KEYS)
+                await connection.execute(_FAULTY)
+                if found.checking:
+                    await connection.execute(_TRIAL)
+            yield _Blocks(connection, found)
+
+    async def checked(self, found: Import) -> Import | None:
+        rows = await self._pool.fetch("SELECT * FROM contact_import WHERE id = $1", found.id)
+        if not rows or rows[0]["life"] != found.life or rows[0]["status"] != ImportStatus.RUNNING:
+            return None
+        seen = _from_row(rows[0])
+        if duplicates := seen.counts.skipped:
+            reason = f"{duplicates} rows are duplicates: nothing was imported"
+            await self.end(found, ImportStatus.FAILED, reason)
+            rows = await self._pool.fetch("SELECT * FROM contact_import WHERE id = $1", found.id)
+        else:
+            rows = await self._pool.fetch(_AGAIN, found.id, found.life, False)
+        return _from_row(rows[0]) if rows else None
+
+    async def end(self, found: Import, status: ImportStatus, reason: str | None = None) -> None:
+        await self._pool.fetch(_END, found.id, found.life, status.value, reason)
+
+    async def release(self, found: Import) -> None:
+        await self._pool.fetch(_RELEASE, found.id, found.life, timedelta(seconds=1))
+
+    async def file_gone(self, import_id: int) -> None:
+        await PostgresImports(self._pool).file_gone(import_id)
+
+
+class _Blocks:
+    """Implements Writing."""
+
+    def __init__(self, connection: Any, found: Import) -> None:
+        self._connection = connection
+        self._import = found
+        self._table = "trial" if found.checking else "contact"
+        headers = found.layout.headers
+        called = {target: headers[place] for place, target in found.layout.columns.items()}
+        self._called = called.get(Target.PHONE, ""), called.get(Target.EMAIL, "")
+        self._says_zones = Target.TIMEZONE in called
+
+    def _on(self, statement: str) -> str:
+        """The statement, on the contacts or on their copies."""
+        whose = _WHOSE.format(table=self._table)
+        return statement.format(table=self._table, whose=whose, report=_REPORT, columns=", ".join(CONTACT))
+
+    async def write(self, block: Block) -> bool:
+        async with database_errors():
+            transaction = self._connection.transaction()
+            await transaction.start()
+            counts = await self._write(block)
+            if sum(counts.values()) != 2 * block.rows:
+                raise Unavailable("contacts that rows of the file speak of were deleted at this moment")
+            place = self._import.id, self._import.life, block.position, block.row, block.progress
+            kept = await self._connection.fetch(_POSITION, *place, *counts.values())
+            if not kept:
+                await transaction.rollback()
+                return False
+            await transaction.commit()
+        return True
+
+    async def _write(self, block: Block) -> Mapping[str, int]:
+        connection, owner = self._connection, self._import.owner_id
+        counts = asdict(Counts(rows=block.rows, rejected=block.rows - block.accepted))
+        if block.faults:
+            await connection.copy_to_table("faulty", source=_Source(block.faults), columns=FAULTS)
+            await connection.fetch(_FAULTS, self._import.id)
+        staged = await self._copy_fresh(block, counts)
+        if not staged:
+            return counts
+        await connection.copy_to_table("staged", source=_Source(staged), columns=("row", *CONTACT))
+        if self._import.checking:
+            await connection.fetch(_COPIED, owner)
+        if self._import.mode is Mode.UPDATE:
+            await self._update(counts)
+            return counts
+        await self._insert(counts)
+        row = await connection.fetchrow(self._on(_SKIP), owner, self._import.id, *self._called)
+        # Where one duplicate stops everything, these are duplicates, too.
+        rejected = row["rejected"] if self._import.mode is Mode.SKIP else 0
+        counts["rejected"] += rejected
+        counts["skipped"] += row["found"] - rejected
+        return counts
+
+    async def _copy_fresh(self, block: Block, counts: dict[str, int]) -> bytes:
+        """Those that nobody knows go straight into the table, several times as fast as one by one. Returns the others'
+        lines."""
+        fresh, keys = block.fresh.splitlines(keepends=True), block.keys.splitlines()
+        if self._import.checking:
+            return b"".join([*_numbered(fresh, keys), block.repeated])
+        connection, owner = self._connection, self._import.owner_id
+        if not fresh:
+            return block.repeated
+        await connection.copy_to_table("keys", source=_Source(block.keys), columns=KEYS)
+        known = {row["row"] for row in await connection.fetch(_KNOWN, owner)}
+        old = [place for place, key in enumerate(keys) if int(key.partition(b"\t")[0]) in known] if known else []
+        others = _numbered([fresh[place] for place in old], [keys[place] for place in old])
+        for place in reversed(old):
+            del fresh[place]
+        if fresh:
+            start = f"{owner}\t".encode()
+            source = _Source(start + start.join(fresh))
+            # Each row asks for its owner; planned anew each time, that takes as long as all the rest.
+            await connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+            await connection.copy_to_table("contact", source=source, columns=("owner_id", *CONTACT))
+            await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
+            counts["created"] += len(fresh)
+        return b"".join([*others, block.repeated])
+
+    async def _insert(self, counts: dict[str, int], row: int | None = None) -> None:
+        counts["created"] += await self._connection.fetchval(self._on(_INSERT), self._import.owner_id, row)
+        await self._connection.fetch(self._on(_LEAVE))
+
+    async def _update(self, counts: dict[str, int]) -> None:
+        for _ in range(_ROUNDS):
+            if not await self._update_some(counts, None):
+                return
+        for row in await self._connection.fetch("SELECT row FROM staged ORDER BY row"):
+            await self._update_some(counts, row["row"])
+
+    async def _update_some(self, counts: dict[str, int], row: int | None) -> bool:
+        """The row, or in one statement as many as can be. False: none are left."""
+        owner, number = self._import.owner_id, self._import.id
+        before = sum(counts.values())
+        await self._insert(counts, row)
+        counts["rejected"] += await self._connection.fetchval(self._on(_REJECT_TWO), owner, number, *self._called, row)
+        done = await self._connection.fetchrow(self._on(_UPDATE), owner, row, self._says_zones)
+        counts["updated"] += done["updated"]
+        counts["unchanged"] += done["chosen"] - done["updated"]
+        return sum(counts.values()) > before
+
+
+def _numbered(lines: Sequence[bytes], keys: Sequence[bytes]) -> Iterator[bytes]:
+    """Each line behind its row's number."""
+    return (key.partition(b"\t")[0] + b"\t" + line for line, key in zip(lines, keys, strict=True))
+
+
+class _Source:
+    """Bytes, as asyncpg wants what it copies."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = memoryview(content)
+
+    def read(self, size: int) -> bytes:
+        portion, self._content = self._content[:size], self._content[size:]
+        return bytes(portion)
+
+
+def _from_row(row: Any) -> Import:
+    options = json.loads(row["options"])
+    layout = options["layout"]
+    columns = {int(place): target for place, target in layout["columns"].items()}
+    return Import(
+        id=row["id"],
+        owner_id=row["owner_id"],
+        file_name=row["file_name"],
+        file_key=row["file_key"],
+        size=row["size"],
+        mode=Mode(options["mode"]),
+        dry_run=options["dry_run"],
+        layout=Layout(
+            **{**layout, "format": Format(layout["format"]), "headers": tuple(layout["headers"]), "columns": columns}
+        ),
+        status=ImportStatus(row["status"]),
+        reason=row["reason"],
+        checking=row["checking"],
+        progress=row["progress"],
+        counts=Counts(**{name: row[name] for name in Counts.__slots__}),
+        position=row["position"],
+        row=row["row"],
+        life=row["life"],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+    )

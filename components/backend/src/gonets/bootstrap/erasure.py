@@ -1,0 +1,18 @@
+"""Erasing persons, put together: for the API and the scheduler."""
+
+from gonets.adapters.postgres.erasure import PostgresErasures
+from gonets.adapters.postgres.identity import PostgresAudit
+from gonets.adapters.postgres.notifications import PostgresNotifications
+from gonets.adapters.postgres.pool import Pool
+from gonets.adapters.rabbitmq.notifications import RabbitNotificationNews
+from gonets.adapters.rabbitmq.publisher import Publisher
+from gonets.bootstrap.identity import AuditOf
+from gonets.bootstrap.notifications import now
+from gonets.core.notifications.erasure import EraseContact
+from gonets.core.notifications.use_cases import ReadNotifications, SteerNotifications
+
+
+def erase(pool: Pool, publisher: Publisher) -> EraseContact:
+    store = PostgresNotifications(pool)
+    steer = SteerNotifications(ReadNotifications(store, store), RabbitNotificationNews(publisher), now)
+    return EraseContact(PostgresErasures(pool), steer, AuditOf(PostgresAudit(pool), "contact"))

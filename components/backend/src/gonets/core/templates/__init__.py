@@ -1,0 +1,1 @@
+"""Templates: texts with variables, kept in versions."""
