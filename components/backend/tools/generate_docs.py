@@ -83,8 +83,12 @@ def _postman_request(document: dict[str, Any], path: str, method: str, operation
         url["query"] = query
     if variables:
         url["variable"] = variables
-    if "requestBody" in operation:
-        described = operation["requestBody"]["content"]["application/json"]["schema"]
+    bodies = operation.get("requestBody", {}).get("content", {})
+    if bodies and "application/json" not in bodies:
+        request["header"] = [{"key": "Content-Type", "value": next(iter(bodies))}]
+        request["body"] = {"mode": "file", "file": {}}
+    elif bodies:
+        described = bodies["application/json"]["schema"]
         # One that may be left out is described as itself or null.
         reference = described.get("anyOf", [described])[0]["$ref"]
         schema = document["components"]["schemas"][reference.rsplit("/", 1)[1]]
@@ -96,7 +100,7 @@ def _postman_request(document: dict[str, Any], path: str, method: str, operation
 def _example(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     """A body that can be sent: of each property its first example, else the first value of its enumeration."""
     example = {}
-    for name, described in schema["properties"].items():
+    for name, described in schema.get("properties", {}).items():
         resolved = described
         for reference in [described.get("$ref", ""), *(part.get("$ref", "") for part in described.get("allOf", []))]:
             if reference:
