@@ -129,7 +129,7 @@ class Gate:
         finally:
             if turn is None and self._permits is not None:
                 self._permits.release()
-        return turn and Entered(probe, turn)
+        return Entered(probe, turn) if turn is not None else None
 
     async def _aside(self, failure: Failure, not_before: timedelta) -> Postponed:
         return Postponed(await self._line.add(not_before), failure)
