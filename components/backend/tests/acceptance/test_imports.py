@@ -62,8 +62,8 @@ async def _contacts(installation):
     connection = await asyncpg.connect(installation.servers.database.dsn)
     try:
         return await connection.fetchrow(
-            "SELECT count(*) AS rows, count(DISTINCT phone) AS phones, count(*) FILTER (WHERE tags <> '{vip,новые}') AS odd"
-            " FROM contact"
+            "SELECT count(*) AS rows, count(DISTINCT phone) AS phones,"
+            " count(*) FILTER (WHERE tags <> '{vip,новые}') AS odd FROM contact"
         )
     finally:
         await connection.close()
@@ -125,7 +125,7 @@ async def test_an_import_is_cancelled_and_what_is_written_stays(service, install
     cancelled = await service.http.post(f"/api/v1/contacts/imports/{number}/cancel")
     assert cancelled.json()["status"] == "cancelled", cancelled.text
     found = await service.look(number)
-    small = await service.begin("phone\n+79031234567\n".encode(), mode="update")
+    small = await service.begin(b"phone\n+79031234567\n", mode="update")
     assert (await service.finished(small))["created"] == 1
     assert (await service.look(number)) == found
     assert (await _contacts(installation))["rows"] == found["created"] + 1

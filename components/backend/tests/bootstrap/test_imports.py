@@ -154,6 +154,27 @@ async def test_a_dry_run_says_what_would_be_and_changes_nothing(http, load_file)
     assert await _contacts(http) == before
 
 
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+async def test_what_was_exported_is_read_back(http, load_file, kind):
+    people = [
+        {"name": "=1+1", "phone": "+79161234567", "tags": ["=a", "b"], "attributes": {"city": "'+x", "note": "@y"}},
+        {"name": 'Ё, \\ "', "email": "+anna@example.com", "consent": True, "timezone": "Asia/Omsk"},
+        {"name": "-", "phone": "+79031234567", "telegramChatId": "@someone", "consent": False},
+    ]
+    made = [(await http.post("/api/v1/contacts", json=person)).json() for person in people]
+    exported = await http.get("/api/v1/contacts/export", params={"format": kind})
+    for contact in made:
+        await http.delete(f"/api/v1/contacts/{contact['id']}")
+    assert _counts(await load_file(exported.content)) == (3, 0, 0, 0, 0)
+    found = await _contacts(http)
+    own = ("id", "createdAt", "updatedAt", "consentAt")
+    for contact in made:
+        back = found[contact["name"]]
+        assert {key: value for key, value in back.items() if key not in own} == {
+            key: value for key, value in contact.items() if key not in own
+        }
+
+
 async def test_a_preview_keeps_nothing(http):
     content = FIRST.replace(",", ";").encode("cp1251")
     answer = await http.post(f"{URL}/preview?rows=1", content=content, headers={"Content-Type": "text/csv"})
