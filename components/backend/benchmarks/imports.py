@@ -83,14 +83,16 @@ async def run(options: argparse.Namespace, directory: Path) -> Found:
             for turn in ("import", "copy") if number % 2 == 0 else ("copy", "import"):
                 await empty(stage)
                 if turn == "copy":
-                    found.copied.append(copy(stage, clean))
+                    found.copied.append(await asyncio.to_thread(copy, stage, clean))
                     progress(f"round {number + 1}: psql: {options.rows / found.copied[-1]:,.0f} rows/s")
                     continue
                 done, seconds = await importing(csv_file)
                 found.imported.append(seconds)
                 progress(f"round {number + 1}: import: {options.rows / seconds:,.0f} rows/s; {done.counts}")
                 if not clean.exists():
-                    psql(stage, f"\\copy (SELECT {COLUMNS} FROM contact ORDER BY id) TO '{clean}'")
+                    await asyncio.to_thread(
+                        psql, stage, f"\\copy (SELECT {COLUMNS} FROM contact ORDER BY id) TO '{clean}'"
+                    )
         if options.sheet_rows:
             write_xlsx(sheet, options.sheet_rows)
             for number in range(options.rounds):

@@ -199,20 +199,21 @@ async def make(yard: Yard, size: int) -> float:
     return rate
 
 
-async def watched(yard: Yard, size: int, query: str = _ENDED) -> float:
-    """Messages a second, from the first tenth on."""
-    first, began, seen, moved = 0, 0.0, 0, time.perf_counter()
+async def watched(yard: Yard, size: int, query: str = _ENDED, members: Sequence[Child] = ()) -> tuple[float, float]:
+    """Messages a second, and microseconds of the members' processors for each, from the first tenth on."""
+    first, began, seen, moved, cpu = 0, 0.0, 0, time.perf_counter(), 0.0
     while seen < size:
         await asyncio.sleep(0.05)
         found, now = int(await yard.stage.sql.fetchval(query)), time.perf_counter()
         if not first and found >= size / 10:
-            first, began = found, now
+            first, began, cpu = found, now, sum(one.cpu_seconds for one in members)
         moved = now if found > seen else moved
         seen = found
         if now - moved > _STUCK:
             counts = {row["status"]: row["n"] for row in await yard.stage.sql.fetch(_COUNTS)}
             raise BenchError(f"{seen} of {size} have an outcome, and no more: {counts}")
-    return (size - first) / (time.perf_counter() - began)
+    cpu = sum(one.cpu_seconds for one in members) - cpu
+    return (size - first) / (time.perf_counter() - began), 1e6 * cpu / (size - first)
 
 
 async def sending(yard: Yard, directory: Path, size: int, workers: int, found: Found) -> float:
@@ -223,16 +224,14 @@ async def sending(yard: Yard, directory: Path, size: int, workers: int, found: F
         await yard.provider_answers()
         running.enter_context(yard.stage.running(yard.process("scheduler")))
         members = [running.enter_context(yard.stage.running(yard.process("worker", n))) for n in range(workers)]
-        cpu = sum(one.cpu_seconds for one in members)
-        rate = await watched(yard, size)
-        cpu = sum(one.cpu_seconds for one in members) - cpu
+        rate, cpu = await watched(yard, size, members=members)
         counts = await yard.counts()
         if counts["taken"] != size or counts["notifications"] != size:
             raise BenchError(f"{size} messages, and the provider took {counts}")
         peak = max(one.peak_megabytes for one in members)
         workers_said = f"{workers} worker" + "s" * (workers > 1)
         found.say(
-            f"{size:>9,} messages, {workers_said}: {rate:,.0f}/s, {1e6 * cpu / size:.0f} µs of a worker each, "
+            f"{size:>9,} messages, {workers_said}: {rate:,.0f}/s, {cpu:.0f} µs of a worker each, "
             f"most resident {peak:.0f} MB; made at {made:,.0f}/s"
         )
     return rate
@@ -280,7 +279,7 @@ async def reports(yard: Yard, directory: Path, size: int, workers: int, found: F
         members = [running.enter_context(yard.stage.running(yard.process("worker", n))) for n in range(workers)]
         final = "SELECT coalesce(sum(n), 0) FROM campaign_count WHERE status NOT IN ('pending', 'sending', 'sent')"
         began = time.perf_counter()
-        tenth = await watched(yard, size, final)
+        tenth, cpu = await watched(yard, size, final, members)
         took = time.perf_counter() - began
         counts = await yard.counts()
         statuses = {row["status"]: row["n"] for row in await yard.stage.sql.fetch(_COUNTS)}
@@ -288,7 +287,7 @@ async def reports(yard: Yard, directory: Path, size: int, workers: int, found: F
     await account(yard, size, counts, statuses, found)
     found.say(
         f"{size:>9,} messages with reports and failures, {workers} worker: {tenth:,.0f}/s "
-        f"({took:.0f} s in all), most resident {peak:.0f} MB; {counts}"
+        f"({took:.0f} s in all), {cpu:.0f} µs of a worker each, most resident {peak:.0f} MB; {counts}"
     )
     words = f"{size:,} with reports and failures / bare loop"
     found.lines.append(str(Line(words, tenth / loop, "", 0.4, at_least=True)))

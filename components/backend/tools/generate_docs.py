@@ -83,18 +83,36 @@ def _postman_request(document: dict[str, Any], path: str, method: str, operation
         url["query"] = query
     if variables:
         url["variable"] = variables
+<<<<<<< HEAD
     bodies = operation.get("requestBody", {}).get("content", {})
     if bodies and "application/json" not in bodies:
         request["header"] = [{"key": "Content-Type", "value": next(iter(bodies))}]
         request["body"] = {"mode": "file", "file": {}}
     elif bodies:
         described = bodies["application/json"]["schema"]
+=======
+    content = operation.get("requestBody", {}).get("content", {})
+    if "multipart/form-data" in content:
+        properties = content["multipart/form-data"]["schema"]["properties"]
+        request["body"] = {"mode": "formdata", "formdata": [_form_field(name, properties[name]) for name in properties]}
+    elif content and "application/json" not in content:
+        request["header"] = [{"key": "Content-Type", "value": next(iter(content))}]
+        request["body"] = {"mode": "file", "file": {}}
+    elif content:
+        described = content["application/json"]["schema"]
+>>>>>>> i5
         # One that may be left out is described as itself or null.
         reference = described.get("anyOf", [described])[0]["$ref"]
         schema = document["components"]["schemas"][reference.rsplit("/", 1)[1]]
         request["header"] = [{"key": "Content-Type", "value": "application/json"}]
         request["body"] = {"mode": "raw", "raw": as_json(_example(document, schema)).rstrip()}
     return request
+
+
+def _form_field(name: str, described: dict[str, Any]) -> dict[str, Any]:
+    if described.get("format") == "binary":
+        return {"key": name, "type": "file", "src": []}
+    return {"key": name, "type": "text", "value": "", "disabled": True}
 
 
 def _example(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:

@@ -15,12 +15,12 @@ from acceptance.clients import until
 from acceptance.test_notifications import Service
 
 QUEUES = ("CampaignDispatchQueue", "NotificationDispatchQueue")
-UNLIMITED = {"NOTIFICATIONS_RATES": ""}
+FAST = {"NOTIFICATIONS_RATES": "TELEGRAM=5000"}
 
 
 @pytest.fixture
 async def service(installation):
-    service = await asyncio.to_thread(Service, installation, **UNLIMITED)
+    service = await asyncio.to_thread(Service, installation, **FAST)
     await service.sign_up()
     yield service
     await service.close()
@@ -57,11 +57,17 @@ async def _campaign(service, number):
 
 
 async def _when(service, number, condition, what, *, timeout=60.0):
-    async def look():
-        found = await _campaign(service, number)
-        return found if condition(found) else None
+    last = None
 
-    return await until(look, what, timeout=timeout)
+    async def look():
+        nonlocal last
+        last = await _campaign(service, number)
+        return last if condition(last) else None
+
+    try:
+        return await until(look, what, timeout=timeout)
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {last}") from error
 
 
 async def _create(service, **facts):
@@ -134,7 +140,7 @@ async def test_it_starts_by_itself_and_nothing_leaves_after_its_end(service, ins
 
 
 async def test_a_start_that_was_missed_is_not_made_up_for(installation):
-    common = {"CAMPAIGNS_LATEST_START": 60} | UNLIMITED
+    common = {"CAMPAIGNS_LATEST_START": 60} | FAST
     service = await asyncio.to_thread(Service, installation, **common)
     await service.sign_up()
     await _contacts(installation, 2)
@@ -164,7 +170,7 @@ async def test_lost_wake_ups_are_sent_again(service, installation):
 
 
 async def test_the_wake_up_of_a_campaign_is_sent_again(installation):
-    service = await asyncio.to_thread(Service, installation, **UNLIMITED)
+    service = await asyncio.to_thread(Service, installation, **FAST)
     await service.sign_up()
     await _contacts(installation, 10)
     worker = service.workers[0]
@@ -180,7 +186,7 @@ async def test_the_wake_up_of_a_campaign_is_sent_again(installation):
 
 
 async def test_a_worker_killed_in_the_middle_of_a_fan_out_costs_nothing(installation):
-    service = await asyncio.to_thread(Service, installation, workers=2, **UNLIMITED)
+    service = await asyncio.to_thread(Service, installation, workers=2, **FAST)
     await service.sign_up()
     people = 120_000
     await _contacts(installation, people)

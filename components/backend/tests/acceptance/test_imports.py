@@ -62,8 +62,8 @@ async def _contacts(installation):
     connection = await asyncpg.connect(installation.servers.database.dsn)
     try:
         return await connection.fetchrow(
-            "SELECT count(*) AS rows, count(DISTINCT phone) AS phones, count(*) FILTER (WHERE tags <> '{vip,новые}') AS odd"
-            " FROM contact"
+            "SELECT count(*) AS rows, count(DISTINCT phone) AS phones,"
+            " count(*) FILTER (WHERE tags <> '{vip,новые}') AS odd FROM contact"
         )
     finally:
         await connection.close()

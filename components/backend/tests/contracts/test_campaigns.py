@@ -67,6 +67,8 @@ class Campaigns:
     """The chunk is taken, by this worker."""
     end: Callable[[int], Any]
     """The message is sent."""
+    put_off: Callable[[int, datetime], Any]
+    """The message is to be tried again then."""
     done: Callable[[], Any]
     """All chunks are."""
     die: Callable[[], Any]
@@ -97,7 +99,7 @@ class _Fake:
         table = self.table
         return Campaigns(
             table, table, table, FakeCampaignMessages(table), table,
-            self.add, self.pass_time, self.chunks, self.hold, self.end, self.done, self.die,
+            self.add, self.pass_time, self.chunks, self.hold, self.end, self.put_off, self.done, self.die,
         )  # fmt: skip
 
     async def add(self, owner, number, *, tags=(), timezone=None, operator_code=None):
@@ -127,6 +129,10 @@ class _Fake:
         row = self.table.chunks[chunk_id]
         row.chunk, row.wake_at = replace(row.chunk, life=1, stamp=1), None
 
+    async def put_off(self, number, at):
+        found = self.table.messages[number]
+        self.table.messages[number] = replace(found, status=MessageStatus.SENDING, due_at=at)
+
     async def end(self, number):
         self.table.messages[number] = replace(self.table.messages[number], status=MessageStatus.SENT)
 
@@ -148,7 +154,7 @@ class _Postgres:
         return Campaigns(
             PostgresCampaigns(pool), PostgresCampaignWork(pool, self.lifeline), PostgresCampaignWakes(pool),
             PostgresCampaignMessages(pool), PostgresChunkLine(pool),
-            self.add, self.pass_time, self.chunks, self.hold, self.end, self.done, self.die,
+            self.add, self.pass_time, self.chunks, self.hold, self.end, self.put_off, self.done, self.die,
         )  # fmt: skip
 
     async def add(self, owner, number, *, tags=(), timezone=None, operator_code=None):
@@ -184,6 +190,11 @@ class _Postgres:
     async def hold(self, chunk_id):
         await self.pool.fetch(
             "UPDATE campaign_chunk SET life = $2, stamp = 1, wake_at = NULL WHERE id = $1", chunk_id, self.lifeline.life
+        )
+
+    async def put_off(self, number, at):
+        await self.pool.fetch(
+            "UPDATE notification SET status = 'sending', due_at = $2, wake_at = $2 WHERE id = $1", number, at
         )
 
     async def end(self, number):
@@ -385,6 +396,21 @@ async def test_close_ends_what_was_not_begun_and_leaves_what_is_in_hands(campaig
     assert await campaigns.work.closed(claimed)
     ended = (await campaigns.messages.page(made.id, status=MessageStatus.CANCELLED, cursor=None, limit=1)).messages[0]
     assert (ended.reason, ended.finished_at is not None) == ("its campaign is cancelled", True)
+
+
+async def test_what_waits_to_be_tried_again_hears_of_the_end_at_once(campaigns):
+    await campaigns.contacts(5)
+    made = await campaigns.fanned_out()
+    every = (await campaigns.messages.page(made.id, status=None, cursor=None, limit=9)).messages
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    await campaigns.put_off(every[0].id, tomorrow)
+    await campaigns.put_off(every[4].id, tomorrow)
+    places, after = [], 0
+    while (after := await campaigns.work.hasten(made, after, 2)) is not None:
+        places.append(after)
+    assert places == [every[1].contact_id, every[3].contact_id]
+    found = (await campaigns.messages.page(made.id, status=None, cursor=None, limit=9)).messages
+    assert [one.due_at is not None and one.due_at < tomorrow for one in found] == [True, False, False, False, True]
 
 
 async def test_the_scheduler_finds_what_starts_ends_and_is_through(campaigns):

@@ -283,7 +283,7 @@ async def test_it_starts_by_itself_unless_it_is_too_late(late, end, status):
     await world.keep()
     found = await world.table.find(made.id)
     assert found.status is status
-    assert (found.reason is not None) == (status is Status.EXPIRED)
+    assert (found.reason is not None) == (found.started_at is None) == (status is Status.EXPIRED)
     assert world.news.woken == [("campaign", made.id)]
 
 

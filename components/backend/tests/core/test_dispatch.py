@@ -210,7 +210,7 @@ async def test_never_more_are_under_way_than_lanes():
     world = World(size=50, width=3)
     await world.fan_out()
     await world.run()
-    assert world.sms.most == 3
+    assert 2 <= world.sms.most <= 3
 
 
 async def test_the_mark_is_ahead_of_every_send():

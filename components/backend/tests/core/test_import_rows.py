@@ -122,7 +122,8 @@ def test_a_row_becomes_a_contact():
         ({"name": "+cmd|' /C calc'!A0"}, "ФИО", Code.FORMULA),
         ({"city": "-2+3+cmd|' /C calc'!A0"}, "Город", Code.FORMULA),
         ({"phone": "=A1"}, "Телефон", Code.FORMULA),
-        ({"tags": "vip,=1"}, "Метки", Code.TAGS),
+        ({"tags": "=1,vip"}, "Метки", Code.FORMULA),
+        ({"tags": "x" * 101}, "Метки", Code.TAGS),
         ({"tags": ",".join(map(str, range(51)))}, "Метки", Code.TAGS),
         ({"zone": "Москва"}, "Часовой пояс", Code.TIMEZONE),
         ({"consent": "maybe"}, "Согласие", Code.CONSENT),
@@ -149,3 +150,15 @@ def test_what_is_shown_is_short():
     assert shown("a" * 100) == "a" * 100
     assert shown("a" * 101) == "a" * 99 + "…"
     assert shown("\x00\udc80") == "\N{REPLACEMENT CHARACTER}" * 2
+
+
+def test_what_an_export_has_defused_is_as_it_was():
+    found = row(name="'=1+1", phone="'+79161234567", tags="'-vip,=new", city="''=x", chat="'@annas")
+    assert (found.name, found.phone, found.tags, found.attributes, found.telegram_chat_id) == (
+        "=1+1",
+        "+79161234567",
+        ("-vip", "=new"),
+        {"city": "'=x"},
+        "@annas",
+    )
+    assert row(name="'Анна", phone="+79161234567").name == "'Анна"

@@ -209,6 +209,17 @@ class FakeCampaigns:
             row.done, row.wake_at = True, None
         return ended
 
+    async def hasten(self, campaign: Campaign, after: int, limit: int) -> int | None:
+        found = [one for one in self.messages.values() if one.campaign_id == campaign.id and one.contact_id]
+        look = sorted((one for one in found if (one.contact_id or 0) > after), key=lambda one: one.contact_id or 0)[
+            :limit
+        ]
+        for one in look:
+            waits = one.status in {MessageStatus.PENDING, MessageStatus.SENDING} and one.life is None
+            if waits and one.due_at is not None and one.due_at > self.clock():
+                self.messages[one.id] = replace(one, due_at=self.clock(), version=one.version + 1)
+        return look[-1].contact_id if len(look) == limit else None
+
     async def closed(self, campaign: Campaign) -> bool:
         if any(row.chunk.campaign_id == campaign.id and not row.done for row in self.chunks.values()):
             return False

@@ -20,7 +20,7 @@ from gonets.core.notifications.model import (
 )
 from gonets.core.shared.errors import Invalid
 
-_WAKE_AGAIN = timedelta(seconds=30)
+_WAKE_AGAIN = timedelta(seconds=25)
 _KEYS_HOLD = timedelta(days=7)
 
 

@@ -52,7 +52,7 @@ class FakeReportBook:
             hint=None,
             retry_after=None,
             provider_id=attempt.provider_id or after.provider_id,
-            events=(*attempt.events, *after.events),
+            events=(*attempt.events, *after.events[-1:]),
         )
         changed = found.changed(entered)
         if after.state is not AttemptState.DELIVERED:

@@ -6,6 +6,7 @@ from gonets.adapters.postgres.notifications import PostgresNotifications
 from gonets.adapters.postgres.pool import Pool
 from gonets.adapters.rabbitmq.notifications import RabbitNotificationNews
 from gonets.adapters.rabbitmq.publisher import Publisher
+from gonets.adapters.telemetry.logged import LoggedAudit
 from gonets.bootstrap.identity import AuditOf
 from gonets.bootstrap.notifications import now
 from gonets.core.notifications.erasure import EraseContact
@@ -15,4 +16,4 @@ from gonets.core.notifications.use_cases import ReadNotifications, SteerNotifica
 def erase(pool: Pool, publisher: Publisher) -> EraseContact:
     store = PostgresNotifications(pool)
     steer = SteerNotifications(ReadNotifications(store, store), RabbitNotificationNews(publisher), now)
-    return EraseContact(PostgresErasures(pool), steer, AuditOf(PostgresAudit(pool), "contact"))
+    return EraseContact(PostgresErasures(pool), steer, AuditOf(LoggedAudit(PostgresAudit(pool)), "contact"))

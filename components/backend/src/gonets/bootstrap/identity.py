@@ -15,6 +15,7 @@ from gonets.adapters.postgres.identity import (
     PostgresUsers,
 )
 from gonets.adapters.postgres.pool import Pool
+from gonets.adapters.telemetry.logged import LoggedAudit
 from gonets.core.identity.administration import ManageApiKeys, ManageUsers, ReadAudit
 from gonets.core.identity.ports import Actor, Audit
 from gonets.core.identity.standings import Standings
@@ -32,7 +33,7 @@ class Identity:
     own: OwnAccount
     users: ManageUsers
     keys: ManageApiKeys
-    audit: PostgresAudit
+    audit: LoggedAudit
     read_audit: ReadAudit
 
 
@@ -64,7 +65,7 @@ def identity(pool: Pool, settings: IdentitySettings) -> Identity:
         own=OwnAccount(users, resets, passwords, throttle, audit, standings, _now),
         users=ManageUsers(users, resets, passwords, audit, standings, _now),
         keys=ManageApiKeys(keys, audit, standings, _now),
-        audit=audit,
+        audit=LoggedAudit(audit),
         read_audit=ReadAudit(audit),
     )
 

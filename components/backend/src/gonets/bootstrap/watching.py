@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 from gonets.adapters.rabbitmq.announcements import RabbitAnnouncements
 from gonets.adapters.rabbitmq.consumer import Continued
 from gonets.adapters.rabbitmq.publisher import Publisher
-from gonets.adapters.telemetry.http import MeteredApp
+from gonets.adapters.telemetry.http import LoggedApp, MeteredApp
 from gonets.adapters.telemetry.logged import LoggedProvider, LoggedRun
 from gonets.adapters.telemetry.metered import MeteredProvider, MeteredRun
 from gonets.adapters.telemetry.metrics import HttpMetrics, ProviderMetrics, TaskMetrics
@@ -66,5 +66,5 @@ def run(work: Run, metrics: TaskMetrics, traces: "Tracing | None") -> Run:
 
 
 def app(served: ASGIApp, registry: CollectorRegistry, metrics: HttpMetrics, traces: "Tracing | None") -> ASGIApp:
-    watched = MeteredApp(served, registry, metrics)
+    watched = MeteredApp(LoggedApp(served), registry, metrics)
     return traces.wrap_app(watched) if traces else watched

@@ -1,6 +1,7 @@
 """Routes of contacts."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -356,7 +357,9 @@ def router(
     return contacts
 
 
-async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for portion in rest:
-        yield portion
+async def _joined(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    # Whoever hangs up in the middle leaves no transaction open.
+    async with aclosing(rest):
+        yield first
+        async for portion in rest:
+            yield portion

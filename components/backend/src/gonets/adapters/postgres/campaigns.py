@@ -192,6 +192,25 @@ WITH chunk AS (
 SELECT count(*) AS n FROM ended
 """
 
+_HASTEN = """
+WITH look AS MATERIALIZED (
+    SELECT id, contact_id, status FROM notification WHERE campaign_id = $1 AND contact_id > $2
+    ORDER BY contact_id
+    LIMIT $3
+), waiting AS (
+    SELECT n.id FROM notification n JOIN look l USING (id)
+    WHERE l.status IN ('pending', 'sending') AND n.life IS NULL AND n.due_at > clock_timestamp()
+    ORDER BY n.id
+    FOR UPDATE OF n
+), hastened AS (
+    UPDATE notification n
+    SET due_at = clock_timestamp(), wake_at = clock_timestamp(), wakes = 0, version = version + 1
+    FROM waiting w
+    WHERE n.id = w.id
+)
+SELECT CASE WHEN count(*) = $3 THEN max(contact_id) END AS last FROM look
+"""
+
 _CLOSED = """
 UPDATE campaign c SET closed_at = clock_timestamp()
 WHERE id = $1 AND status IN ('cancelled', 'expired')
@@ -417,6 +436,11 @@ class PostgresCampaignWork:
         ids, reason = [chunk.id for chunk in chunks], f"its campaign is {campaign.status.value}"
         [row] = await self._pool.fetch(_CLOSE, campaign.id, ids, campaign.status.value, reason)
         return int(row["n"])
+
+    async def hasten(self, campaign: Campaign, after: int, limit: int) -> int | None:
+        [row] = await self._pool.fetch(_HASTEN, campaign.id, after, limit)
+        last: int | None = row["last"]
+        return last
 
     async def closed(self, campaign: Campaign) -> bool:
         return bool(await self._pool.fetch(_CLOSED, campaign.id))

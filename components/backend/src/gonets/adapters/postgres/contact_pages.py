@@ -99,16 +99,19 @@ async def _rarest(pool: Pool, owner_id: int, before: int, walks: Sequence[_Walk]
     return walks[min(found)[1]]
 
 
-# By what is searched, in the order in which it is listed: the key, and whether it is unique.
+# By what is searched: the key in whose order it is listed.
 _BY = {"phone": "contact.phone", "email": "lower(contact.email)", "name": 'lower(contact.name) COLLATE "C"'}
 _BEYOND = "\U0010ffff"
 """As the database compares here, byte by byte, no text goes on with anything greater."""
 
+_STAGE = """
+(SELECT contact.*, {stage} AS stage, {key} AS found_by FROM contact
+WHERE contact.owner_id = $1 AND {key} >= ${beginning} AND {key} < ${end}
+  AND ({key}, contact.id) > (${after}, {last} * $3::bigint) AND {named} AND {earlier} AND {condition}
+ORDER BY {key}, contact.id LIMIT $2)
+"""
 _SEARCH = """
-SELECT contact.*, {key} AS found_by FROM contact
-WHERE contact.owner_id = $1 AND {key} >= $2 AND {key} < $3 AND ({key}, contact.id) > ($4, $5::bigint) AND {named}
-  AND {earlier} AND {condition}
-ORDER BY {key}, contact.id LIMIT $6
+SELECT * FROM ({stages}) found ORDER BY stage, found_by COLLATE "C", id LIMIT $2
 """
 
 
@@ -118,36 +121,48 @@ async def search(
     """Rows of contact as ContactStore.page says, and where the next page begins. Raises Invalid."""
     text = wanted.text.replace("\0", "")
     stages = [*(("phone", phone) for phone in wanted.phones), ("email", text), ("name", text)]
-    stage, key, last_id = _found_of(cursor, len(stages))
-    rows: list[Any] = []
-    place: list[object] = []
-    while stage < len(stages) and len(rows) <= limit:
-        by, beginning = stages[stage]
-        query, values = _stage(stages[:stage], by, audience)
-        after = key if key is not None else beginning
-        more = await pool.fetch(
-            query, owner_id, beginning, beginning + _BEYOND, after, last_id, limit + 1 - len(rows), *values
+    first, key, last_id = _found_of(cursor, len(stages))
+    query, values = _stages(stages, first, key, audience)
+    rows = await pool.fetch(query, owner_id, limit + 1, last_id, *values)
+    if len(rows) <= limit:
+        return rows, None
+    last = rows[limit - 1]
+    return rows[:limit], to_cursor(last["stage"], last["found_by"], last["id"])
+
+
+def _stages(
+    stages: Sequence[tuple[str, str]], first: int, key: str | None, audience: Audience
+) -> tuple[str, Sequence[object]]:
+    """One statement for all that are left, so that a page costs the same wherever it ends; and its values from the
+    fourth on. The first of them goes on behind `key` and the last id."""
+    values: list[object] = []
+
+    def place(value: object) -> int:
+        values.append(value)
+        return 3 + len(values)
+
+    begun = [(_BY[by], place(beginning), place(beginning + _BEYOND)) for by, beginning in stages]
+    sql, asked = condition(audience, 4 + len(values))
+    values += asked
+    parts = []
+    for stage, (by, _) in list(enumerate(stages))[first:]:
+        goes_on = stage == first and key is not None
+        earlier = [f"({one} >= ${start} AND {one} < ${end}) IS NOT TRUE" for one, start, end in begun[:stage]]
+        parts.append(
+            _STAGE.format(
+                stage=stage,
+                key=_BY[by],
+                beginning=begun[stage][1],
+                end=begun[stage][2],
+                # Where a stage begins, all that have its beginning have ids above 0.
+                after=place(key) if goes_on else begun[stage][1],
+                last=int(goes_on),
+                named="contact.name <> ''" if by == "name" else f"contact.{by} IS NOT NULL",
+                earlier=" AND ".join(["true", *earlier]),
+                condition=sql,
+            )
         )
-        for row in more[: limit - len(rows)]:
-            rows.append(row)
-            place = [stage, row["found_by"], row["id"]]
-        if len(more) and len(rows) == limit and more[-1]["id"] != rows[-1]["id"]:
-            return rows, to_cursor(*place)
-        stage, key, last_id = stage + 1, None, 0
-    return rows, None
-
-
-def _stage(before: Sequence[tuple[str, str]], by: str, audience: Audience) -> tuple[str, Sequence[object]]:
-    """The statement, and its values from the seventh on."""
-    earlier, values = ["true"], list[object]()
-    for name, beginning in before:
-        place = 7 + len(values)
-        earlier.append(f"({_BY[name]} >= ${place} AND {_BY[name]} < ${place + 1}) IS NOT TRUE")
-        values += [beginning, beginning + _BEYOND]
-    sql, more = condition(audience, 7 + len(values))
-    named = "contact.name <> ''" if by == "name" else f"contact.{by} IS NOT NULL"
-    query = _SEARCH.format(key=_BY[by], named=named, earlier=" AND ".join(earlier), condition=sql)
-    return query, [*values, *more]
+    return _SEARCH.format(stages=" UNION ALL ".join(parts)), values
 
 
 def to_cursor(*place: object) -> str:

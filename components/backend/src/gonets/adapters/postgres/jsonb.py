@@ -30,6 +30,8 @@ def _has_surrogates(text: str) -> bool:
 
 def storable(text: str) -> str:
     """The text, as PostgreSQL can hold it."""
+    if text.isascii() and "\0" not in text:
+        return text
     return text.replace("\0", _REPLACEMENT).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 

@@ -36,7 +36,7 @@ from gonets.core.shared.errors import Unavailable
 from gonets.core.shared.json import JSON
 
 # A wake-up that has no effect is repeated after this time, twice as late each time.
-WAKE_AGAIN = timedelta(seconds=30)
+WAKE_AGAIN = timedelta(seconds=25)
 KEYS_HOLD = timedelta(days=7)
 
 _SUBMIT = """

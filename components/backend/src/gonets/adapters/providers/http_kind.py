@@ -1,7 +1,11 @@
 """What the types of channels that speak HTTP have in common: from a call to an outcome, and words without secrets."""
 
+import logging
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
 
@@ -10,14 +14,23 @@ from yarl import URL
 
 from gonets.adapters.providers.configuration import Configuration, Configured, Text
 from gonets.adapters.providers.transport import Answer, CallError, HttpTransport
+from gonets.core.channels import masks
 from gonets.core.channels.model import Channel, Refusal, Refused, Send, SendOutcome, Step, Unknown
 from gonets.core.shared.errors import Category, InvalidFields
 from gonets.core.shared.json import JSON
+from gonets.core.shared.masking import Masking
+
+log = logging.getLogger(__name__)
 
 _LONGEST_WORDS = 200
 _SHORTEST_SECRET = 4  # a shorter one would be found inside of harmless words
 
+_LONGEST_LOGGED = 4000  # bytes of a body
+
 M = TypeVar("M", bound=Configuration)
+
+# Without it nothing is logged: nobody has said what would have to be masked.
+_masking: ContextVar[Masking | None] = ContextVar("masking", default=None)
 
 
 def _url(value: str) -> str:
@@ -42,13 +55,33 @@ class HttpKind(Configured[M], ABC):
     def __init__(self, model: type[M], transport: HttpTransport) -> None:
         super().__init__(model)
         self._transport = transport
+        self._last: tuple[Mapping[str, JSON], M] | None = None
 
     async def send(self, channel: Channel, send: Send) -> SendOutcome:
         try:
-            configuration = self.read(channel.configuration)
+            configuration = self._read_once(channel.configuration)
         except InvalidFields as error:  # older rules let it pass
             return Refused(Refusal.CONFIGURATION, error.reason, hint="change the channel", step=Step.DESTINATION)
-        return await self._send(configuration, send)
+        with self._logged(channel):
+            return await self._send(configuration, send)
+
+    @contextmanager
+    def _logged(self, channel: Channel) -> Iterator[None]:
+        """Each request made inside, and each response, is a line at DEBUG, without the channel's secrets."""
+        if not log.isEnabledFor(logging.DEBUG):
+            yield
+            return
+        mark = _masking.set(Masking(masks.texts(channel.configuration, self.secrets)))
+        try:
+            yield
+        finally:
+            _masking.reset(mark)
+
+    def _read_once(self, given: Mapping[str, JSON]) -> M:
+        """Thousands of messages go by one channel, one after the other."""
+        if self._last is None or self._last[0] is not given:
+            self._last = given, self.read(given)
+        return self._last[1]
 
     @abstractmethod
     async def _send(self, configuration: M, send: Send) -> SendOutcome: ...
@@ -64,9 +97,15 @@ class HttpKind(Configured[M], ABC):
         address: str,
     ) -> Answer | Refused | Unknown:
         """`address`: who is to check what if it is wrong."""
+        masking, since = _masking.get(), time.perf_counter()
+        if masking is not None:
+            asked = {"method": method, "url": masking.text(url), "request": _shown(body, masking)}
+            log.debug("provider asked", extra=asked)
         try:
-            return await self._transport.request(method, url, headers, body, timeout=timeout)
+            answer = await self._transport.request(method, url, headers, body, timeout=timeout)
         except CallError as error:
+            if masking is not None:
+                log.debug("provider failed", extra={"category": error.category.value, "reason": error.reason})
             step = Step.TLS if error.tls else Step.CONNECT
             match error.category:
                 case Category.UNAVAILABLE:
@@ -76,6 +115,14 @@ class HttpKind(Configured[M], ABC):
                     return Refused(Refusal.CONFIGURATION, error.reason, hint=hint, step=step)
                 case _:
                     return Unknown(error.reason)
+        if masking is not None:
+            said = {"status": answer.status, "response": _shown(answer.body, masking)}
+            log.debug("provider answered", extra=said | {"duration_s": round(time.perf_counter() - since, 4)})
+        return answer
+
+
+def _shown(body: bytes | None, masking: Masking) -> str | None:
+    return None if body is None else masking.text(body.decode(errors="replace"))[:_LONGEST_LOGGED]
 
 
 def words(text: object, *secrets: str | None) -> str:

@@ -5,7 +5,12 @@ import logging
 import random
 import re
 import ssl
+<<<<<<< HEAD
 from collections.abc import Awaitable, Callable, Sequence
+=======
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import Context
+>>>>>>> i5
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -161,8 +166,9 @@ class _Line:
             return self._link
         if self._binding is None:
             # One login for all who wait.
-            self._binding = asyncio.ensure_future(self._bind(self.account, self._deliver))
-            self._binding.add_done_callback(self._bound)
+            # In a context of its own: a session is about no message, and outlives the one that opens it.
+            self._binding = Context().run(asyncio.ensure_future, self._bind(self.account, self._deliver))
+            self._binding.add_done_callback(self._bound, context=Context())
         return await asyncio.shield(self._binding)
 
     def _bound(self, binding: asyncio.Task[Link]) -> None:
@@ -287,6 +293,8 @@ class Smpp(Configured[SmppConfiguration]):
         if problem := too_long(send.message.text, alphabet):
             return Refused(Refusal.PERMANENT, problem, step=Step.MESSAGE)
         text, progress = segmented(send.message.text, alphabet), _Progress()
+        facts = {"to": send.to, "request": send.message.text, "parts": len(text.parts)}
+        log.debug("SMS centre asked", extra={"channel_id": channel.id} | facts)
         line = self._line(channel, configuration)
         try:
             async with asyncio.timeout(self._timeout):
@@ -400,6 +408,7 @@ class Smpp(Configured[SmppConfiguration]):
                     return Unknown("the connection to the SMS centre was lost before it answered")
                 return Refused(Refusal.TEMPORARY, "the connection to the SMS centre was lost", step=Step.SEND)
             progress.handed_over = False
+            log.debug("SMS centre answered", extra={"status": answer.status, "message_id": answer.message_id})
             if answer.status == OK:
                 return configuration.spelled(answer.message_id)
             outcome = refused(answer.status, temporary=configuration.temporary_statuses or ())

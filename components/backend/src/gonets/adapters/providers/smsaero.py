@@ -149,7 +149,12 @@ class SmsAero(HttpKind[SmsAeroConfiguration]):
     async def inquire(self, channel: Channel, send: Send, provider_id: str | None) -> Receipt | None:
         """Without an id: among the messages to this number, the first with this text and sender that was made while the
         try lasted."""
-        configuration = self.read(channel.configuration)
+        with self._logged(channel):
+            return await self._inquire(self.read(channel.configuration), send, provider_id)
+
+    async def _inquire(
+        self, configuration: SmsAeroConfiguration, send: Send, provider_id: str | None
+    ) -> Receipt | None:
         if provider_id is not None:
             number: JSON = int(provider_id) if provider_id.isdecimal() else provider_id
             return _looked_at(_data(await self._ask("sms/status", configuration, {"id": number})))

@@ -4,6 +4,7 @@ RFC 5321, with STARTTLS (RFC 3207), implicit TLS (RFC 8314) and AUTH (RFC 4954).
 """
 
 import asyncio
+import logging
 import re
 import ssl
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from gonets.adapters.providers.egress import Egress, ForbiddenAddress, Unreachab
 from gonets.adapters.providers.smtp_replies import Stage, refused
 from gonets.adapters.providers.trust import distrusted
 from gonets.core.channels.model import Accepted, Refusal, Refused, SendOutcome, Step, Unknown
+
+log = logging.getLogger(__name__)
 
 _DOT = re.compile(rb"(?m)^\.")
 _PORT = "check smtpHost and smtpPort"
@@ -121,6 +124,13 @@ class Mailer:
 
     async def deliver(self, account: Account, letter: Letter) -> SendOutcome:
         """Sends once at most. Does not raise for what the outside does."""
+        envelope = {"sender": letter.sender, "recipient": letter.recipient, "size": len(letter.content)}
+        log.debug("mail server asked", extra={"host": account.host} | envelope)
+        outcome = await self._outcome(account, letter)
+        log.debug("mail server answered", extra={"host": account.host, "response": repr(outcome)})
+        return outcome
+
+    async def _outcome(self, account: Account, letter: Letter) -> SendOutcome:
         progress = _Progress()
         lane = self._lanes.setdefault(account, _Lane(asyncio.Semaphore(self._connections)))
         lane.users += 1

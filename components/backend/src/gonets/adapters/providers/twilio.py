@@ -221,7 +221,10 @@ class Twilio(HttpKind[TwilioConfiguration]):
     async def inquire(self, channel: Channel, send: Send, provider_id: str | None) -> Receipt | None:
         """Without an id: among the messages to this number, the first with this text and sender that was made while the
         try lasted."""
-        configuration = self.read(channel.configuration)
+        with self._logged(channel):
+            return await self._inquire(self.read(channel.configuration), send, provider_id)
+
+    async def _inquire(self, configuration: TwilioConfiguration, send: Send, provider_id: str | None) -> Receipt | None:
         if provider_id is not None:
             answer = await self._ask("GET", f"Messages/{provider_id}.json", configuration)
             if isinstance(answer, Answer) and answer.status == 404 and json_object(answer).get("code") == 20404:

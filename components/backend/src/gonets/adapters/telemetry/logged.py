@@ -2,9 +2,10 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 
+from gonets.core.identity.ports import Actor, Audit
 from gonets.core.shared.masking import Masking
 from gonets.core.tasks.model import JSON, Claimed, ProviderError
 from gonets.core.tasks.ports import Provider, Run
@@ -72,3 +73,26 @@ class LoggedProvider:
 
 def _seconds(since: float) -> dict[str, object]:
     return {"duration_s": round(time.perf_counter() - since, 4)}
+
+
+_FOLLOWED = frozenset({"campaign", "contact"})
+
+
+class LoggedAudit:
+    """Implements Audit. What was done to something that is followed by its id is a line in the log."""
+
+    def __init__(self, audit: Audit) -> None:
+        self._audit = audit
+
+    async def note(
+        self,
+        actor: Actor | None,
+        action: str,
+        object: str,  # noqa: A002 - as in the port
+        object_id: int | None,
+        detail: Mapping[str, JSON] = {},
+    ) -> None:
+        await self._audit.note(actor, action, object, object_id, detail)
+        if object in _FOLLOWED:
+            by = {"user_id": actor.user_id, "api_key_id": actor.api_key_id} if actor else {}
+            log.info("%s %s", object, action, extra={f"{object}_id": object_id, **by, "detail": dict(detail)})

@@ -5,6 +5,7 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+from gonets.core.shared.concerning import concerned
 from gonets.core.shared.masking import NOTHING, Masking
 from gonets.core.tasks.model import JSON
 
@@ -26,7 +27,8 @@ def configure(level: str, *, as_json: bool, masking: Masking = NOTHING) -> None:
 
 
 def _facts(record: logging.LogRecord) -> dict[str, object]:
-    return {name: value for name, value in record.__dict__.items() if name not in _STANDARD}
+    own = {name: value for name, value in record.__dict__.items() if name not in _STANDARD}
+    return {**concerned(), **own}
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -44,6 +44,7 @@ from gonets.core.notifications.routing import (
     decide,
     status_of,
 )
+from gonets.core.shared.concerning import concerning
 from gonets.core.shared.errors import Invalid, Unavailable
 from gonets.core.shared.patience import until_available
 from gonets.core.templates import rendering
@@ -84,8 +85,6 @@ class Lanes:
 
     def __init__(self, width: int) -> None:
         self.width = width
-        self.users = 0
-        """Who share them now."""
         self.stopping = False
         self._waiting: deque[Callable[[], Coroutine[Any, Any, None]]] = deque()
         self._lanes: set[asyncio.Task[None]] = set()
@@ -185,6 +184,7 @@ class _Run:
         self._unsent = 0
         self._unrecorded = 0
         self._moved = asyncio.Event()
+        self._wanted = 0, 0
         self._again_at: datetime | None = None
         self._sent = 0
         self._failed = False
@@ -193,12 +193,8 @@ class _Run:
     async def run(self) -> None:
         use, chunk = self._use, self._chunk
         await self.take_over()
-        use.lanes.users += 1
-        try:
-            end = await self._send_all()
-        finally:
-            use.lanes.users -= 1
-        await self._until(lambda: not self._unsent and not self._unrecorded)
+        end = await self._send_all()
+        await self._until(0, 0)
         if self._failed and end is _End.DONE:
             end = _End.LATER
         facts = {"campaign_id": chunk.campaign_id, "chunk_id": chunk.id, "sent": self._sent, "end": end.value}
@@ -270,14 +266,14 @@ class _Run:
     async def _step(self, found: Sequence[Waiting]) -> tuple[int, _End | None]:
         """How many were begun; why nothing follows."""
         use = self._use
-        size = max(1, use.lanes.width // use.lanes.users)
-        # The next step is ready when half of the last one has left: nobody waits for the slowest.
-        await self._until(lambda: self._unsent <= size // 2 and self._unrecorded <= _MOST)
-        if self._again_at is not None:
-            return 0, _End.LATER
+        size = (use.lanes.width + 1) // 2
         step = found[:size]
         listed = await self._listed(step)
-        planned = [await self._planned(message, listed) for message in step]
+        planned = [self._as_before(message, listed) or await self._planned(message, listed) for message in step]
+        # The next step is ready when half of the last one has left: nobody waits for the slowest.
+        await self._until(size // 2, _MOST)
+        if self._again_at is not None:
+            return 0, _End.LATER
         rates = [rate for _, _, plan in planned if plan.channel and (rate := self._rate(plan.channel))]
         first: Turn | None = None
         if rates:
@@ -322,6 +318,13 @@ class _Run:
         owner_id = self._campaign.owner_id
         return dict(await until_available(lambda: self._use.suppressions.among(owner_id, asked)))
 
+    def _as_before(self, message: Waiting, listed: dict[str, frozenset[str]]) -> tuple[Waiting, Message, _Plan] | None:
+        """Where nothing is its own: decided as it was for another one."""
+        if self._text is not None or any(listed.values()):
+            return None
+        plan = self._plans.get(_likeness(message.recipient, _NOTHING))
+        return (message, self._message, plan) if plan else None
+
     async def _planned(self, message: Waiting, listed: dict[str, frozenset[str]]) -> tuple[Waiting, Message, _Plan]:
         try:
             said = self._rendered(message)
@@ -346,13 +349,7 @@ class _Run:
     async def _plan(self, message: Waiting, said: Message, shut: frozenset[str]) -> _Plan:
         """The same for all whose recipients have the same kinds of addresses, as long as their text can go by the
         channel that is chosen."""
-        recipient = message.recipient
-        likeness = (
-            recipient.phone is not None,
-            recipient.email is not None,
-            recipient.telegram_chat_id is not None,
-            shut,
-        )
+        likeness = _likeness(message.recipient, shut)
         plan = self._plans.get(likeness)
         if plan is None:
             plan = self._plans[likeness] = await self._decided(message, said, shut)
@@ -388,15 +385,23 @@ class _Run:
     async def _turn(self, channel: Channel) -> Turn | timedelta:
         return await until_available(lambda: self._use.turns.turn(self._campaign, channel))
 
+<<<<<<< HEAD
     async def _send(self, message: Waiting, said: Message, plan: _Plan, turn: Turn | None) -> None:
         try:
             self._record(await self._sent_or_left(message, said, plan, turn))
+=======
+    async def _send(self, message: Waiting, said: Message, plan: _Plan, has_turn: bool) -> None:
+        about = {"notification_id": message.id, "contact_id": message.contact_id, "campaign_id": self._campaign.id}
+        try:
+            with concerning(**about):
+                self._record(await self._sent_or_left(message, said, plan, has_turn))
+>>>>>>> i5
         except Exception:
             self._failed = True
             log.exception("an error of ours while sending", extra={"notification_id": message.id})
         finally:
             self._unsent -= 1
-            self._moved.set()
+            self._move()
 
     async def _sent_or_left(self, message: Waiting, said: Message, plan: _Plan, turn: Turn | None) -> Outcome:
         use, channel = self._use, plan.channel
@@ -440,13 +445,15 @@ class _Run:
             outcome = Unknown("an error of ours while it was sent; it is in the log")
         ended = use.now()
         self._sent += 1
-        return await self._heard(message, said, plan, outcome, to, reference, started, ended)
+        if isinstance(outcome, Refused):
+            await self._refused(message, channel, to, outcome)
+        return self._heard(message, said, plan, outcome, to, reference, started, ended)
 
     def _shut(self, now: datetime) -> bool:
         end_at, closes_at = self._campaign.end_at, self._chunk.closes_at
         return (end_at is not None and end_at <= now) or (closes_at is not None and closes_at <= now)
 
-    async def _heard(
+    def _heard(
         self,
         message: Waiting,
         said: Message,
@@ -471,9 +478,7 @@ class _Run:
             like = known[0]
         age = (ended - message.created_at).total_seconds()
         use.observer.sent(_FRESH, candidate.key, outcome, (ended - started).total_seconds(), age)
-        if isinstance(outcome, Refused):
-            await self._refused(message, channel, to, outcome)
-        elif isinstance(outcome, Unknown):
+        if isinstance(outcome, Unknown):
             facts = {"notification_id": message.id, "channel_id": channel.id, "reason": outcome.reason}
             log.warning("nobody knows whether it was taken", extra=facts)
         text, subject = (said.text, said.subject) if self._text is not None else (None, None)
@@ -574,12 +579,28 @@ class _Run:
     def _recorded(self, written: bool) -> None:
         self._unrecorded -= 1
         self._failed |= not written
-        self._moved.set()
+        self._move()
 
-    async def _until(self, true: Callable[[], bool]) -> None:
-        while not true():
+    async def _until(self, unsent: int, unrecorded: int) -> None:
+        """Returns when there are no more of each than so many."""
+        self._wanted = unsent, unrecorded
+        while self._waits():
             self._moved.clear()
             await self._moved.wait()
+
+    def _waits(self) -> bool:
+        return self._unsent > self._wanted[0] or self._unrecorded > self._wanted[1]
+
+    def _move(self) -> None:
+        if not self._waits():
+            self._moved.set()
+
+
+_NOTHING: frozenset[str] = frozenset()
+
+
+def _likeness(recipient: Recipient, shut: frozenset[str]) -> object:
+    return recipient.phone is not None, recipient.email is not None, recipient.telegram_chat_id is not None, shut
 
 
 _FRESH = Notification(

@@ -39,7 +39,7 @@ class RunCampaign:
             else:
                 after = await self._close(claimed)
         except Exception:
-            log.exception("an error of ours in a campaign", extra={"campaign": claimed.id})
+            log.exception("an error of ours in a campaign", extra={"campaign_id": claimed.id})
         await until_available(partial(self.work.release, claimed, after))
 
     async def _fan_out(self, campaign: Campaign) -> timedelta:
@@ -49,7 +49,7 @@ class RunCampaign:
                 return timedelta()
             campaign = step
             await self._wake_next(campaign)
-        log.info("campaign fanned out", extra={"campaign": campaign.id, "messages": campaign.total})
+        log.info("campaign fanned out", extra={"campaign_id": campaign.id, "messages": campaign.total})
         return timedelta()
 
     async def _close(self, campaign: Campaign) -> timedelta:
@@ -59,10 +59,18 @@ class RunCampaign:
                 if _begun(chunk):
                     await until_available(partial(self.abandon, campaign, chunk))
             ended += await until_available(partial(self.work.close, campaign, chunks))
+        if campaign.status is Status.CANCELLED:
+            await self._hasten(campaign)
         if not await until_available(partial(self.work.closed, campaign)):
             return _UNTIL_GIVEN_BACK
-        log.info("campaign closed", extra={"campaign": campaign.id, "ended": ended})
+        log.info("campaign closed", extra={"campaign_id": campaign.id, "ended": ended})
         return timedelta()
+
+    async def _hasten(self, campaign: Campaign) -> None:
+        """An end comes to what waits as its own deadline; a cancellation would only be heard at the next try."""
+        after: int | None = 0
+        while after is not None:
+            after = await until_available(partial(self.work.hasten, campaign, after, self.contacts))
 
     async def _wake_next(self, campaign: Campaign) -> None:
         """Where it cannot be done the scheduler finds the chunks."""
@@ -70,7 +78,7 @@ class RunCampaign:
             for chunk_id in await self.line.next(campaign.id):
                 await self.news.wake_chunk(chunk_id)
         except Unavailable as error:
-            log.warning("wake-ups delayed", extra={"campaign": campaign.id, "reason": error.reason})
+            log.warning("wake-ups delayed", extra={"campaign_id": campaign.id, "reason": error.reason})
 
 
 def _begun(chunk: Chunk) -> bool:

@@ -88,6 +88,10 @@ class CampaignWork(Protocol):
         """Ends their messages beyond the mark as the campaign ended, and the chunks with them. How many messages. One
         that was begun, or is in somebody's hands, MUST stay as it is."""
 
+    async def hasten(self, campaign: Campaign, after: int, limit: int) -> int | None:
+        """Of the next `limit` messages by their contacts, beyond the contact `after`: those that wait to be tried again
+        are due now, and heed that the campaign ended. The last contact; None: there are no more."""
+
     async def closed(self, campaign: Campaign) -> bool:
         """Notes that nothing is left to be ended; False: some chunk is still in somebody's hands."""
 

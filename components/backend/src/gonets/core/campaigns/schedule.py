@@ -58,5 +58,5 @@ class KeepCampaigns:
     async def _save(self, changed: Campaign) -> None:
         # Where somebody else changed it in between, the next sweep looks again.
         if await self.store.save(changed) is not None:
-            facts = {"campaign": changed.id, "status": changed.status.value, "reason": changed.reason}
+            facts = {"campaign_id": changed.id, "status": changed.status.value, "reason": changed.reason}
             log.info("campaign moved", extra=facts)

@@ -365,7 +365,7 @@ async def wake_or_leave(news: CampaignNews, campaign_id: int) -> None:
     try:
         await news.wake_campaign(campaign_id)
     except Unavailable as error:
-        log.warning("wake-up delayed", extra={"campaign": campaign_id, "reason": error.reason})
+        log.warning("wake-up delayed", extra={"campaign_id": campaign_id, "reason": error.reason})
 
 
 def _words(statuses: Collection[Status]) -> str:

@@ -63,10 +63,15 @@ def _restored(field: str, value: JSON, old: JSON, wrong: list[tuple[str, str]]) 
 
 def without(text: str, configuration: Configuration, secrets: Collection[str]) -> str:
     """The text, any secret in it masked."""
-    found = {secret for key in secrets for secret in _strings(configuration.get(key)) if len(secret) >= len(MASK)}
+    found = [secret for secret in texts(configuration, secrets) if len(secret) >= len(MASK)]
     for secret in sorted(found, key=len, reverse=True):
         text = text.replace(secret, MASK)
     return text
+
+
+def texts(configuration: Configuration, secrets: Collection[str]) -> set[str]:
+    """Every secret of the configuration, by itself."""
+    return {secret for key in secrets for secret in _strings(configuration.get(key))}
 
 
 def _strings(value: JSON) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Contacts to a file, which an import reads back."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -63,8 +63,9 @@ class ExportContacts:
     crowd: ContactCrowd
     sheets: Mapping[ExportFormat, Sheets]
 
-    async def __call__(self, owner_id: int, audience: Audience, wanted: ExportFormat) -> AsyncIterator[bytes]:
-        """The first portion comes, perhaps empty, as soon as there is nothing more to refuse. Raises Unavailable."""
+    async def __call__(self, owner_id: int, audience: Audience, wanted: ExportFormat) -> AsyncGenerator[bytes, None]:
+        """The first portion comes as soon as there is nothing more to refuse. To be closed, where it is not read to its
+        end. Raises Unavailable."""
         sheet = self.sheets[wanted]()
         try:
             async with self.crowd.export(owner_id, audience) as found:

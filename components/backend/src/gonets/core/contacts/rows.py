@@ -132,7 +132,7 @@ class CheckRow:
                 chat = addresses.telegram_chat_id(Target.TELEGRAM_CHAT_ID, text)
             if (at := self._tags_at) is not None and (text := cells[at].strip()):
                 place, kind = at, Code.TAGS
-                tags = _tags(text)
+                tags = _tags(text, defused=at in marked)
             if (at := self._zone_at) is not None and (text := cells[at].strip()):
                 place, kind = at, Code.TIMEZONE
                 zone = _zone(text)
@@ -188,12 +188,12 @@ def _text(whole: str, longest: int, part: str) -> str:
 
 
 @lru_cache(4096)
-def _tags(text: str) -> tuple[str, ...]:
+def _tags(text: str, *, defused: bool) -> tuple[str, ...]:
+    if not defused and is_formula(text):
+        raise Invalid("tags", "must be no formula")
     found = dict.fromkeys(tag for part in re.split("[,;|]", text) if (tag := part.strip()))
-    if len(found) > MOST_TAGS:
-        raise Invalid("tags", f"must be at most {MOST_TAGS}, with commas between them")
-    for tag in found:
-        _text(tag, LONGEST_TAG, tag)
+    if len(found) > MOST_TAGS or not all(len(tag) <= LONGEST_TAG and tag.isprintable() for tag in found):
+        raise Invalid("tags", f"must be at most {MOST_TAGS} of {LONGEST_TAG} characters, with commas between them")
     return tuple(found)
 
 

@@ -49,6 +49,7 @@ from gonets.core.notifications.routing import (
     decide,
     order,
 )
+from gonets.core.shared.concerning import concerning
 from gonets.core.shared.errors import NotFound, Unavailable
 from gonets.core.shared.patience import until_available
 
@@ -203,7 +204,8 @@ class RunNotification:
 
     async def __call__(self, claimed: Notification) -> None:
         """Never raises for what a provider, the database or the broker does."""
-        await _Run(self, claimed).run()
+        with concerning(**claimed.ids):
+            await _Run(self, claimed).run()
 
 
 class _LostError(Exception):

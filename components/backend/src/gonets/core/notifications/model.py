@@ -257,6 +257,11 @@ class Notification:
     """Nobody is to know any more what it said, and to whom."""
 
     @property
+    def ids(self) -> Mapping[str, int | None]:
+        """By which the lines of the log that concern it are found."""
+        return {"notification_id": self.id, "contact_id": self.contact_id, "campaign_id": self.campaign_id}
+
+    @property
     def finished(self) -> bool:
         return self.finished_at is not None
 

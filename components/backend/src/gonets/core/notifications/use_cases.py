@@ -34,6 +34,7 @@ from gonets.core.notifications.ports import (
 )
 from gonets.core.notifications.routing import ADDRESS
 from gonets.core.shared import addresses
+from gonets.core.shared.concerning import concerning
 from gonets.core.shared.errors import Conflict, Invalid, InvalidFields, NotFound, Unavailable
 
 log = logging.getLogger(__name__)
@@ -243,6 +244,10 @@ class NoteReceipt:
 
     async def _enter(self, found: Notification, reference: str, receipt: Receipt) -> bool:
         """False: somebody else wrote in between."""
+        with concerning(**found.ids):
+            return await self._entered(found, reference, receipt)
+
+    async def _entered(self, found: Notification, reference: str, receipt: Receipt) -> bool:
         attempt = found.attempt(reference)
         assert attempt is not None  # noqa: S101 - it was found by it
         now = self.now()
