@@ -83,14 +83,6 @@ def _postman_request(document: dict[str, Any], path: str, method: str, operation
         url["query"] = query
     if variables:
         url["variable"] = variables
-<<<<<<< HEAD
-    bodies = operation.get("requestBody", {}).get("content", {})
-    if bodies and "application/json" not in bodies:
-        request["header"] = [{"key": "Content-Type", "value": next(iter(bodies))}]
-        request["body"] = {"mode": "file", "file": {}}
-    elif bodies:
-        described = bodies["application/json"]["schema"]
-=======
     content = operation.get("requestBody", {}).get("content", {})
     if "multipart/form-data" in content:
         properties = content["multipart/form-data"]["schema"]["properties"]
@@ -100,7 +92,6 @@ def _postman_request(document: dict[str, Any], path: str, method: str, operation
         request["body"] = {"mode": "file", "file": {}}
     elif content:
         described = content["application/json"]["schema"]
->>>>>>> i5
         # One that may be left out is described as itself or null.
         reference = described.get("anyOf", [described])[0]["$ref"]
         schema = document["components"]["schemas"][reference.rsplit("/", 1)[1]]

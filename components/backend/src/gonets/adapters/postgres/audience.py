@@ -16,12 +16,7 @@ _CONDITIONS = {
 def condition(audience: Audience, first: int) -> tuple[str, Sequence[object]]:
     """An SQL condition on a table or alias named `contact`, and its values: the first one is parameter number `first`.
     It does not say whose contacts: that is the caller's to add."""
-<<<<<<< HEAD
-    parts = ["true"]
-    values: list[object] = []
-=======
     parts, values = ["true"], list[object]()
->>>>>>> i5
     for name, sql in _CONDITIONS.items():
         if value := getattr(audience, name):
             parts.append(sql.format(first + len(values)))

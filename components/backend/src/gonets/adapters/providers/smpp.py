@@ -5,12 +5,8 @@ import logging
 import random
 import re
 import ssl
-<<<<<<< HEAD
 from collections.abc import Awaitable, Callable, Sequence
-=======
-from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import Context
->>>>>>> i5
 from dataclasses import dataclass
 from typing import Annotated, Literal
 

@@ -385,17 +385,11 @@ class _Run:
     async def _turn(self, channel: Channel) -> Turn | timedelta:
         return await until_available(lambda: self._use.turns.turn(self._campaign, channel))
 
-<<<<<<< HEAD
     async def _send(self, message: Waiting, said: Message, plan: _Plan, turn: Turn | None) -> None:
-        try:
-            self._record(await self._sent_or_left(message, said, plan, turn))
-=======
-    async def _send(self, message: Waiting, said: Message, plan: _Plan, has_turn: bool) -> None:
         about = {"notification_id": message.id, "contact_id": message.contact_id, "campaign_id": self._campaign.id}
         try:
             with concerning(**about):
-                self._record(await self._sent_or_left(message, said, plan, has_turn))
->>>>>>> i5
+                self._record(await self._sent_or_left(message, said, plan, turn))
         except Exception:
             self._failed = True
             log.exception("an error of ours while sending", extra={"notification_id": message.id})
