@@ -228,7 +228,7 @@ contact = Table(
     "contact",
     metadata,
     Column("id", BigInteger, Identity(), primary_key=True),
-    Column("owner_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("owner_id", BigInteger, nullable=False, comment="The user it belongs to"),
     Column("name", Text, nullable=False),
     Column("phone", Text(collation="C"), comment="E.164"),
     Column("email", Text(collation="C")),
@@ -367,7 +367,11 @@ contact_import_reject = Table(
     "contact_import_reject",
     metadata,
     Column(
-        "import_id", BigInteger, ForeignKey("contact_import.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+        "import_id",
+        BigInteger,
+        ForeignKey("contact_import.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
     ),
     Column("row", BigInteger, primary_key=True, autoincrement=False, comment="As the file's reader counts"),
     Column("column", Text, nullable=False),
@@ -620,9 +624,7 @@ campaign = Table(
     Column("zones", ARRAY(Text), comment="Of a window: those still to be fanned out, the first one now"),
     Column("fanned_to", BigInteger, nullable=False, server_default="0", comment="The last contact's id"),
     Column("fanned_out_at", DateTime(timezone=True)),
-    Column(
-        "closed_at", DateTime(timezone=True), comment="It ended early, and so did its messages that were not begun"
-    ),
+    Column("closed_at", DateTime(timezone=True), comment="It ended early, and so did its messages that were not begun"),
     Column("life", BigInteger, comment="The worker_life that fans it out or closes it"),
     Column("stamp", BigInteger, comment="Whose change was the last"),
     Column("wake_at", DateTime(timezone=True), comment="When the scheduler looks at it; NULL: never"),
@@ -664,6 +666,12 @@ campaign_chunk = Table(
 )
 
 Index("ix_campaign_chunk_campaign", campaign_chunk.c.campaign_id, campaign_chunk.c.id)
+Index(
+    "ix_campaign_chunk_left",
+    campaign_chunk.c.campaign_id,
+    campaign_chunk.c.id,
+    postgresql_where=text("done_at IS NULL"),
+)
 Index("ix_campaign_chunk_wake", campaign_chunk.c.wake_at, postgresql_where=text("wake_at IS NOT NULL"))
 Index("ix_campaign_chunk_in_hand", campaign_chunk.c.life, postgresql_where=text("life IS NOT NULL"))
 
