@@ -392,6 +392,8 @@ class Channels(_Group, env_prefix="CHANNELS_"):
     """Channels of all types."""
 
     test_phone: str = ""
+    simulated: bool = False
+    sms_directory: str = ""
 
 
 class Telegram(_Group, env_prefix="TELEGRAM_"):
@@ -537,6 +539,10 @@ class Settings(_Group):
     @property
     def is_development(self) -> bool:
         return self.environment is Environment.DEVELOPMENT
+
+    @property
+    def is_test(self) -> bool:
+        return self.environment is Environment.TEST
 
     @property
     def logs_as_json(self) -> bool:
