@@ -534,6 +534,7 @@ async def test_messages_are_listed_by_contact_and_by_status(campaigns):
                 return seen
 
     assert await listed(None) == contacts
+    assert (await campaigns.messages.page(made.id, status=None, cursor=None, limit=12)).next_cursor is None
     assert await listed(MessageStatus.SENT) == contacts[::3]
     assert await listed(MessageStatus.FAILED) == []
     with pytest.raises(Invalid):

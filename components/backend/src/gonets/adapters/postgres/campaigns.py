@@ -89,9 +89,11 @@ WITH look AS MATERIALIZED (
 ), found AS (
     SELECT * FROM look WHERE $3::text IS NULL OR status = $3 ORDER BY contact_id LIMIT $4
 ), reach AS (
-    SELECT CASE WHEN (SELECT count(*) FROM found) = $4 THEN (SELECT max(contact_id) FROM found)
-                WHEN count(*) = $5 THEN max(contact_id) END AS looked_to
-    FROM look
+    SELECT CASE WHEN count(*) < $5 AND max(contact_id) = f.last OR f.n < $4 AND count(*) < $5 THEN NULL
+                WHEN f.n = $4 THEN f.last
+                ELSE max(contact_id) END AS looked_to
+    FROM look, (SELECT count(*) AS n, max(contact_id) AS last FROM found) f
+    GROUP BY f.n, f.last
 )
 SELECT looked_to, found.* FROM reach LEFT JOIN found ON true ORDER BY contact_id
 """
@@ -358,9 +360,10 @@ class PostgresCampaignMessages:
         wanted = status and status.value
         rows: list[Any] = []
         for _ in range(_LOOKS):
+            look = _LOOK if status else limit + 1
             async with self._pool.transaction() as connection:
                 await connection.execute(_BY_INDEX)
-                found = await connection.fetch(_MESSAGES, campaign_id, after, wanted, limit - len(rows), _LOOK)
+                found = await connection.fetch(_MESSAGES, campaign_id, after, wanted, limit - len(rows), look)
             last = found[0]["looked_to"] if found else None
             rows += [row for row in found if row["id"] is not None]
             if last is None:
