@@ -370,10 +370,10 @@ async def upload(yard: Yard, token: str, source: Path) -> int:
 
     async def ended() -> bool:
         seen.update(await asked(yard, "GET", f"contacts/imports/{begun['id']}", None, token))
-        return seen["status"] not in ("queued", "running", "pending")
+        return seen["finishedAt"] is not None
 
     await until(ended, 600, "the import does not end")
-    if seen["status"] != "finished":
+    if seen["status"] != "done":
         raise BenchError(f"the import ended as {json.dumps(seen)}")
     return int(await yard.stage.sql.fetchval("SELECT count(*) FROM contact"))
 

@@ -13,7 +13,7 @@ from gonets.settings.group import Group
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
-SHOWN = dict(line.split("=", 1) for line in EXAMPLE.splitlines() if re.match(r"[A-Z_]+=", line))
+SHOWN = dict(line.split("=", 1) for line in EXAMPLE.splitlines() if re.match(r"[A-Z0-9_]+=", line))
 
 GROUPS = [group for group in Group.__subclasses__() if group is not settings.Settings]
 

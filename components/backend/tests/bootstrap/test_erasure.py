@@ -4,9 +4,12 @@ import json
 
 import pytest
 
+from gonets.adapters.postgres.erasure import PostgresErasures
 from gonets.adapters.postgres.tables import metadata
 from gonets.bootstrap.erasure import erase
 from gonets.bootstrap.retention import remove_expired
+from gonets.bootstrap.scheduler import SchedulerContainer
+from gonets.settings import Retention
 
 PHONE, EMAIL, CHAT, NAME = "+79161234567", "anna.s@example.com", "987654321", "Анна Смирнова"
 ADDRESSES = {"phone": PHONE, "email": EMAIL, "telegramChatId": CHAT}
@@ -191,9 +194,18 @@ async def test_thousands_of_messages_go_in_batches(http, pool, contact, containe
 
 
 def test_every_kind_that_has_a_time_is_walked(pool):
-    from gonets.settings import Retention
-
     named = [one.kind for one in remove_expired(pool, Retention(), lambda kind, count: None).kept]
     assert named == ["attempts", "notifications", "tasks"]
     named = [one.kind for one in remove_expired(pool, Retention(results=9, attempts=0), lambda kind, count: None).kept]
     assert named == ["notifications", "results"]
+
+
+async def test_the_scheduler_takes_up_what_was_broken_off(http, pool, contact):
+    number = await notify(http, contactId=contact)
+    await PostgresErasures(pool).begin((await pool.fetch("SELECT id FROM users"))[0]["id"], contact)
+    scheduler = SchedulerContainer()
+    scheduler.retention_pool.override(pool)
+    await scheduler.erase_contact().again()
+    assert await where(pool, PHONE, NAME, "код") == set()
+    assert await statuses(http, number) == ["cancelled"]
+    await scheduler.remove_expired()(lambda: True)

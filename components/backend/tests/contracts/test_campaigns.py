@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from eventually import eventually
 from fakes.campaigns import FakeCampaignMessages, FakeCampaigns
 from gonets.adapters.postgres.campaigns import (
     CHUNK,
@@ -365,6 +366,24 @@ async def test_a_campaign_that_was_paused_or_lost_is_not_fanned_out(campaigns):
     assert (await campaigns.work.fan_out(again, 10)).total == 5
 
 
+async def test_a_pause_waits_for_no_step_and_undoes_the_one_under_way(postgres_campaigns, pool):
+    campaigns = postgres_campaigns
+    await campaigns.contacts(3)
+    made = await campaigns.running()
+    claimed = await campaigns.work.claim(made.id, 1)
+
+    async def waiting():
+        return await pool.fetch("SELECT FROM pg_locks WHERE NOT granted")
+
+    async with pool.transaction() as connection:
+        await connection.execute("LOCK TABLE contact IN ACCESS EXCLUSIVE MODE")
+        step = asyncio.create_task(campaigns.work.fan_out(claimed, 10))
+        await eventually(waiting, "the step to be under way")
+        assert await campaigns.store.save(claimed.moved(Status.PAUSED, ALWAYS))
+    assert await step is None
+    assert (await campaigns.store.counts(made.id), (await campaigns.store.find(made.id)).total) == ({}, 0)
+
+
 async def test_what_changed_while_it_was_in_hand_is_due_when_it_is_given_back(campaigns):
     made = await campaigns.running()
     claimed = await campaigns.work.claim(made.id, 1)
@@ -515,6 +534,7 @@ async def test_messages_are_listed_by_contact_and_by_status(campaigns):
                 return seen
 
     assert await listed(None) == contacts
+    assert (await campaigns.messages.page(made.id, status=None, cursor=None, limit=12)).next_cursor is None
     assert await listed(MessageStatus.SENT) == contacts[::3]
     assert await listed(MessageStatus.FAILED) == []
     with pytest.raises(Invalid):

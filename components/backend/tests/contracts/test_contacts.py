@@ -257,7 +257,7 @@ async def test_nothing_is_left_of_the_tags_of_contacts_that_are_gone(in_postgres
     await store._pool.fetch("DELETE FROM contact WHERE id <> $1", kept.id)
     rows = await store._pool.fetch("SELECT tag, contact_id FROM contact_tag ORDER BY tag")
     assert [tuple(row) for row in rows] == [("a", kept.id), ("b", kept.id)]
-    await store._pool.fetch("DELETE FROM users")
+    await store._pool.fetch("DELETE FROM contact")
     assert await store._pool.fetch("SELECT FROM contact_tag") == []
 
 

@@ -365,8 +365,27 @@ async def test_channels_whose_receipts_are_awaited(table):
     assert await table.store.awaited(ChannelType.SMS_SMPP) == [(1, 7), (2, 0)]
 
 
+async def test_who_wrote_to_an_address_from_the_operators_number(table):
+    async def sent(owner_id, channel_id=0, channel_type=ChannelType.SMS_SMPP, to="+79161234567"):
+        found = await claimed(table, owner_id=owner_id)
+        channel = ChannelKey(channel_id, channel_type)
+        assert await table.store.save(
+            found.begun(attempt(notification_id=found.id, channel=channel, to=to)), new_stamp()
+        )
+
+    for owner_id in (2, 1, 2):
+        await sent(owner_id)
+    await sent(3, channel_id=8)
+    await sent(4, channel_type=ChannelType.SMS_TWILIO)
+    await sent(5, to="+79160000000")
+    await sent(6, to=None)
+    assert await table.store.written_to(ChannelType.SMS_SMPP, "+79161234567") == [1, 2]
+
+
 async def test_receipts_that_came_too_early_are_kept(table):
-    early = Receipt(Delivery.UNDELIVERED, final=True, provider_id="id-1", code="0", refusal=Refusal.PERMANENT)
+    early = Receipt(
+        Delivery.UNDELIVERED, final=True, provider_id="id-1", code="0", refusal=Refusal.PERMANENT, opted_out=True
+    )
     await table.store.stray(SMPP.id, early)
     assert await table.store.strays(SMPP.id, "id-1") == [early]
     assert await table.store.strays(SMPP.id, "id-2") == []

@@ -204,7 +204,9 @@ async def test_what_may_be_deleted(status):
         ({"route": (1, 9)}, "route.1"),
         ({"audience_id": 6}, "audience.audienceId"),
         ({"start_at": START - 2 * HOUR}, "startAt"),
+        ({"start_at": START + timedelta(days=40_000)}, "startAt"),
         ({"end_at": START}, "endAt"),
+        ({"end_at": START + timedelta(days=40_000)}, "endAt"),
         ({"start_at": START + HOUR, "end_at": START + HOUR}, "endAt"),
     ],
 )
@@ -239,6 +241,14 @@ async def test_a_text_takes_the_place_of_a_template_and_the_other_way_round():
     changed = await world.manage.change(Anna(), made.id, {"text": "plain"})
     assert changed.content == Content(text="plain")
     assert changed.audience == Audience(tags_any=("a",))
+
+
+async def test_what_is_said_stays_where_something_else_changes():
+    world = World()
+    made = await world.manage.create(Anna(), Plan(name="x", template_id=7, template_version=1, subject="My own"))
+    changed = await world.manage.change(Anna(), made.id, {"rate": 5.0})
+    assert (changed.content, changed.rate) == (made.content, 5.0)
+    assert changed.content.subject == "My own"
 
 
 async def test_a_key_makes_one_campaign():

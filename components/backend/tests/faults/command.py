@@ -12,7 +12,7 @@ from pathlib import Path
 
 import uvloop
 
-from faults import notifications, report
+from faults import campaigns, notifications, report
 from faults.accounting import Account
 from faults.machines import Machines
 from faults.report import Conditions
@@ -109,10 +109,11 @@ async def one(scenario: Scenario, machines: Machines, logs: Path, tasks: int, se
     began = time.monotonic()
     if scenario.fake_clock:
         await machines.live_by_clock(True)
-    stack = Stack(machines, logs, variables=dict(scenario.variables), messengers=scenario.notifications)
+    messengers = scenario.notifications or scenario.campaign
+    stack = Stack(machines, logs, variables=dict(scenario.variables), messengers=messengers)
     try:
         await stack.start()
-        counted = notifications.run if scenario.notifications else run
+        counted = campaigns.run if scenario.campaign else notifications.run if scenario.notifications else run
         account = await counted(scenario, stack, number=tasks, seconds=seconds, seed=seed)
     finally:
         await stack.stop()

@@ -186,7 +186,7 @@ class Found:
         waited = {}
         for number, killed_at in orphans.items():
             times = [attempt["started_at"].timestamp() for attempt in self.attempts[number]]
-            times += [_at(event) for attempt in self.attempts[number] for event in _events(attempt)]
+            times += [_at(event) for attempt in self.attempts[number] for event in events(attempt)]
             if ended := by_id[number]["finished_at"]:
                 times.append(ended.timestamp())
             if later := [at for at in times if at > killed_at]:
@@ -194,7 +194,7 @@ class Found:
         return waited
 
 
-def _events(attempt: Mapping[str, Any]) -> list[dict[str, Any]]:
+def events(attempt: Mapping[str, Any]) -> list[dict[str, Any]]:
     events: list[dict[str, Any]] = json.loads(attempt["events"])
     return events
 
@@ -264,16 +264,16 @@ def _of_row(account: Account, one: Notice, row: Mapping[str, Any], found: Found,
     if status not in ("sent", "delivered") and not may_fail and status != "unknown":
         wrong.append(f"{status} though no provider failed")
     for attempt in found.attempts[row["id"]]:
-        if any(event["what"] == "unknown" for event in _events(attempt)):
-            account.clarified[_clarified(attempt)] += 1
+        if any(event["what"] == "unknown" for event in events(attempt)):
+            account.clarified[clarified(attempt)] += 1
         elif attempt["state"] == "unknown":
             wrong.append(f"attempt {attempt['number']} is unknown, and does not say so")
     for provider, copies in arrived.items():
-        wrong += _beyond(account, provider, copies - 1, found.attempts[row["id"]])
+        wrong += beyond(account, provider, copies - 1, found.attempts[row["id"]])
     return wrong
 
 
-def _clarified(attempt: Mapping[str, Any]) -> str:
+def clarified(attempt: Mapping[str, Any]) -> str:
     provider = {"SMS_TWILIO": "Twilio", "TELEGRAM": "Telegram"}[attempt["channel_type"]]
     return {
         "rejected": f"{provider} was asked, and did not have it",
@@ -281,11 +281,11 @@ def _clarified(attempt: Mapping[str, Any]) -> str:
     }.get(attempt["state"], f"{provider} was asked, or reported, and had it")
 
 
-def _beyond(account: Account, provider: str, beyond: int, attempts: Sequence[Mapping[str, Any]]) -> list[str]:
-    if not beyond:
+def beyond(account: Account, provider: str, beyond: int, attempts: Sequence[Mapping[str, Any]]) -> list[str]:
+    if beyond <= 0:
         return []
     unknown = sum(
-        provider in attempt["channel_type"].lower() and any(event["what"] == "unknown" for event in _events(attempt))
+        provider in attempt["channel_type"].lower() and any(event["what"] == "unknown" for event in events(attempt))
         for attempt in attempts
     )
     account.beyond += beyond
@@ -306,5 +306,5 @@ def timeline(one: Notice, found: Found) -> str:
             lines.append(
                 f"attempt {attempt['number']}, {attempt['channel_type']}: {attempt['state']}, {attempt['why']}"
             )
-            lines += [f"  {event}" for event in _events(attempt)]
+            lines += [f"  {event}" for event in events(attempt)]
     return "\n".join(f"    {line}" for line in lines)

@@ -54,7 +54,7 @@ class Scenario:
 
     `longer`: how many times the usual seconds the tasks are handed in over, for a fault that needs them. `unwatched`:
     schedulers are disturbed too, and each gap in their watching has a dead worker's tasks wait anew (ADR 6).
-    `notifications`: it is not tasks that are handed in.
+    `notifications`: it is not tasks that are handed in; `campaign`: nor anything else, a campaign is sent.
     """
 
     name: str
@@ -67,6 +67,7 @@ class Scenario:
     unwatched: bool = False
     fake_clock: bool = False
     notifications: bool = False
+    campaign: bool = False
 
 
 async def run(

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+from faults.campaigns import kill_everybody
 from faults.runs import Run, Scenario
 from faults.stack import MESSENGERS, PROVIDER_LINKS, PROVIDERS, Member
 from proxy import Proxy
@@ -338,6 +339,8 @@ SCENARIOS: Sequence[Scenario] = (
              copies=2, notifications=True),
     Scenario("notifications-providers", "notifications: 500, 429, hangs, resets and garbage by turns", messengers,
              copies=2, may_fail=True, notifications=True),
+    Scenario("campaign-kill", "a campaign: `kill -9` workers and schedulers, wake-ups purged", kill_everybody,
+             campaign=True),
 )  # fmt: skip
 
 

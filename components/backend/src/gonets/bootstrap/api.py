@@ -22,7 +22,7 @@ from gonets.adapters.http import suppression as suppression_routes
 from gonets.adapters.http import tasks as task_routes
 from gonets.adapters.http import templates as template_routes
 from gonets.adapters.http import users as user_routes
-from gonets.adapters.http.app import create_app
+from gonets.adapters.http.app import PREFIX, create_app
 from gonets.adapters.http.security import Security
 from gonets.adapters.phones import PhoneNumbers
 from gonets.adapters.postgres.campaigns import PostgresAudiences
@@ -247,6 +247,7 @@ class ApiContainer(Shared):
             ),
         ),
         documentation=Shared.settings.provided.docs_open,
+        first=List(Singleton(callback_routes.short, notifications.provided.callback, PREFIX)),
         longer=Singleton(import_routes.body_limits, Shared.settings.provided.files.most_bytes),
     )
     served = Singleton(watching.app, app, registry, Singleton(HttpMetrics, registry), tracing)

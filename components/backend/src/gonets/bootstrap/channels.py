@@ -1,9 +1,12 @@
 """Channels, put together: for the API, the worker and the command line. A type of channel is known by a line here."""
 
+import random
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
 
 from gonets.adapters.crypto.vault import AesVault
 from gonets.adapters.postgres.channels import PostgresChannels
@@ -13,6 +16,7 @@ from gonets.adapters.postgres.pool import Pool
 from gonets.adapters.providers.egress import Egress, Lookup, system_lookup
 from gonets.adapters.providers.email import IMPLICIT_TLS, Email
 from gonets.adapters.providers.python_bot import PythonBot
+from gonets.adapters.providers.simulated import Report, Simulated, SmsFiles
 from gonets.adapters.providers.slack import Slack
 from gonets.adapters.providers.smpp import Smpp
 from gonets.adapters.providers.sms_email_gateway import SmsEmailGateway
@@ -26,7 +30,7 @@ from gonets.adapters.providers.twilio import Twilio
 from gonets.adapters.providers.webhook import Webhook
 from gonets.bootstrap.identity import AuditOf
 from gonets.core.channels.linking import Bots, FollowStarts, LinkChat
-from gonets.core.channels.model import Channel, ChannelType, Incoming, Receipt
+from gonets.core.channels.model import Address, Channel, ChannelType, Incoming, Receipt
 from gonets.core.channels.ports import (
     ChannelKind,
     ChannelKinds,
@@ -71,15 +75,29 @@ def lookup(settings: Settings) -> Lookup:
     return look_up
 
 
+async def nobody_is_told(reference: str, receipt: Receipt) -> None:
+    """Where nothing is sent nothing is reported."""
+
+
+def _in_its_place(kind: ChannelKind, report: Report, settings: Settings) -> ChannelKind:
+    """What stands for a kind where somebody tries things out; the kind itself everywhere else."""
+    if settings.is_test and settings.channels.simulated:
+        return Simulated(kind, report, random.Random())  # noqa: S311 - which one fails is no secret
+    if settings.is_development and settings.channels.sms_directory and kind.address is Address.PHONE:
+        return cast(ChannelKind, SmsFiles(kind, Path(settings.channels.sms_directory)))
+    return kind
+
+
 class Senders:
     """Every type of channel that this installation has, and the connections behind them. `on_receipt`, `on_incoming`:
-    where receipts and answers go that come by a connection of ours."""
+    where receipts and answers go that come by a connection of ours; `report`: those of what is only simulated."""
 
     def __init__(
         self,
         settings: Settings,
         on_receipt: ReceiptSink = nobody_listens,
         on_incoming: IncomingSink = nobody_reads,
+        report: Report = nobody_is_told,
     ) -> None:
         self.egress = Egress(settings.egress.allowances, lookup(settings))
         # Where users typed the address; and where only an operator can choose it.
@@ -101,7 +119,7 @@ class Senders:
             self.smpp,
         ]
         self.bots = TelegramBots(self._chosen, settings.telegram.api_url)
-        self.kinds: ChannelKinds = {kind.type: kind for kind in known}
+        self.kinds: ChannelKinds = {kind.type: _in_its_place(kind, report, settings) for kind in known}
 
     async def close(self) -> None:
         await self._typed.close()

@@ -9,7 +9,6 @@ from gonets.adapters.postgres.lifeline import PostgresLifeline
 from gonets.adapters.postgres.notifications import PostgresNotifications
 from gonets.adapters.postgres.pool import Pool
 from gonets.adapters.postgres.providers import PostgresBudget
-from gonets.adapters.postgres.reports import PostgresReportBook
 from gonets.adapters.rabbitmq.campaigns import RabbitCampaignNews, Work, claimed
 from gonets.adapters.rabbitmq.publisher import Publisher
 from gonets.bootstrap.notifications import callback_url, now, policy
@@ -22,7 +21,6 @@ from gonets.core.notifications.ports import Observer, Suppressions
 from gonets.core.notifications.recent import RecentChannels
 from gonets.core.notifications.reports import NoteReports
 from gonets.core.notifications.turns import ChannelTurns
-from gonets.core.notifications.use_cases import NoteReceipt
 from gonets.core.shared.batching import Observe
 from gonets.core.tasks.gate import permits_of
 from gonets.settings import Settings
@@ -60,7 +58,7 @@ def dispatch(
     publisher: Publisher,
     channels: ChannelsOf,
     kinds: ChannelKinds,
-    note: NoteReceipt,
+    reports: NoteReports,
     suppressions: Suppressions,
     observe: Observe,
     observer: Observer,
@@ -76,7 +74,7 @@ def dispatch(
         RabbitCampaignNews(publisher),
         suppressions,
         store,
-        NoteReports(PostgresReportBook(pool, observe), note, store.strays, observer, now),
+        reports,
         FindRoute(RecentChannels(channels), kinds, url, _NobodyListed()),
         lifeline,
         CampaignTurns(channel_turns, budget),

@@ -6,7 +6,7 @@ from gonets.adapters.files import child
 from gonets.adapters.phones import PhoneNumbers, about
 from gonets.adapters.postgres.copying import fault_line, key_line, row_line
 
-BLOCK = 20_000  # rows
+BLOCK = 10_000  # rows
 
 
 class About:

@@ -14,6 +14,7 @@ from gonets.adapters.postgres.lifeline import PostgresLifeline
 from gonets.adapters.postgres.notifications import PostgresNotifications
 from gonets.adapters.postgres.pool import Pool
 from gonets.adapters.postgres.providers import PostgresBudget, PostgresCircuits
+from gonets.adapters.postgres.reports import PostgresReportBook
 from gonets.adapters.postgres.suppression import PostgresSuppressions
 from gonets.adapters.postgres.tasks import PostgresTasks, new_token
 from gonets.adapters.providers.dadata import Dadata
@@ -33,6 +34,7 @@ from gonets.bootstrap.identity import AuditOf, identity
 from gonets.bootstrap.shared import Shared
 from gonets.core.contacts.suppression import HeedOptOuts
 from gonets.core.notifications.incoming import TakeIncoming
+from gonets.core.notifications.reports import NoteReports
 from gonets.core.notifications.use_cases import NoteReceipt
 from gonets.core.tasks.circuit import CircuitPolicy
 from gonets.core.tasks.gate import Gate, Gates, Pace, permits_of
@@ -183,11 +185,20 @@ class WorkerContainer(Shared):
         Singleton(AuditOf, people.provided.audit, "suppression"),
     )
     note_receipt = Singleton(NoteReceipt, notification_store, notification_metrics, opt_outs, Object(notifying.now))
+    reports = Singleton(
+        NoteReports,
+        Singleton(PostgresReportBook, pool, batches),
+        note_receipt,
+        notification_store.provided.strays,
+        notification_metrics,
+        Object(notifying.now),
+    )
     senders = Singleton(
         channels.Senders,
         Shared.settings,
         note_receipt.provided.by_provider_id,
         Singleton(TakeIncoming, Singleton(PostgresChannelOwners, pool), notification_store, opt_outs, typed_phone),
+        reports.provided.hand_in,
     )
     ways = Singleton(
         channels.use,
@@ -226,7 +237,7 @@ class WorkerContainer(Shared):
         publisher,
         ways,
         senders.provided.kinds,
-        note_receipt,
+        reports,
         opt_outs,
         batches,
         notification_metrics,

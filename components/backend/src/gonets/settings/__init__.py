@@ -126,6 +126,10 @@ class Settings(Group):
         return self.environment is Environment.DEVELOPMENT
 
     @property
+    def is_test(self) -> bool:
+        return self.environment is Environment.TEST
+
+    @property
     def logs_as_json(self) -> bool:
         return self.environment is Environment.PRODUCTION if self.log_json is None else self.log_json
 

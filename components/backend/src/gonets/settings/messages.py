@@ -99,3 +99,5 @@ class Channels(Group, env_prefix="CHANNELS_"):
     """Channels of all types."""
 
     test_phone: str = ""
+    simulated: bool = False
+    sms_directory: str = ""

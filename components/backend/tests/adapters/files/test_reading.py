@@ -124,9 +124,9 @@ async def test_reading_goes_on_where_a_block_ended(write):
     for encoding in ("utf-8", "utf-16"):
         path = write(text.encode(encoding))
         blocks, rows, _, _ = await _read(path)
-        assert [block.rows for block in blocks] == [20_000, 20_000, 5000]
+        assert [block.rows for block in blocks] == [10_000, 10_000, 10_000, 10_000, 5000]
         _, rest, _, _ = await _read(path, blocks[0].position, blocks[0].row)
-        assert rest == rows[20_000:]
+        assert rest == rows[10_000:]
         assert blocks[-1].progress == 1
 
 
@@ -193,8 +193,8 @@ async def test_reading_a_workbook_goes_on_behind_a_row(write):
     path = write(_workbook([["phone"], *([f"+7916{number:07}"] for number in range(25_000))]))
     blocks, rows, _, _ = await _read(path)
     _, rest, _, _ = await _read(path, blocks[0].position, blocks[0].row)
-    assert [block.rows for block in blocks] == [20_000, 5000]
-    assert rest == rows[20_000:]
+    assert [block.rows for block in blocks] == [10_000, 10_000, 5000]
+    assert rest == rows[10_000:]
 
 
 async def test_a_sheet_is_chosen_by_its_name(write):

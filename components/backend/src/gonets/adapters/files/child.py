@@ -95,11 +95,8 @@ class Reading:
         rows = _opened(Path(request["path"]), layout, request["position"], request["row"])
         check = CheckRow(layout.headers, layout.columns, self._phone, self._about)
         row_line, key_line, fault_line, size = self._row_line, self._key_line, self._fault_line, self._block
-        fresh: list[str] = []
-        keys: list[str] = []
-        repeated: list[str] = []
-        faults: list[str] = []
-        parts = fresh, keys, repeated, faults
+        parts: tuple[list[str], ...] = ([], [], [], [])
+        fresh, keys, repeated, faults = parts
         seen: set[str] = set()
         count = 0
         for number, cells in rows.rows():

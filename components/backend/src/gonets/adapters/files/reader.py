@@ -13,7 +13,7 @@ from gonets.adapters.files.child import LENGTHS, layout_from
 from gonets.core.contacts.imports import Block, FileRefused, Layout, Preview, Sample, Wanted
 from gonets.core.shared.errors import Invalid
 
-_AHEAD = 2**22  # bytes that may wait here while the block before them is written
+_AHEAD = 2**20  # bytes that may wait here while the block before them is written
 
 
 class ChildReader:

@@ -7,12 +7,13 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gonets.adapters.http import problems
 from gonets.core.tasks.model import MAX_TASK_ID
 
-_PREFIX = "/api/v1"
+PREFIX = "/api/v1"
 MAX_BODY = 2**20  # bytes; the longest task, written with escapes, has some 120 000
 
 _DESCRIPTION = """
@@ -23,10 +24,16 @@ Hand in a phone number, an e-mail address or a text; the service asks Dadata or 
 
 
 def create_app(
-    routers: Sequence[APIRouter], health: APIRouter, *, documentation: bool, longer: Mapping[str, int] = {}
+    routers: Sequence[APIRouter],
+    health: APIRouter,
+    *,
+    documentation: bool,
+    longer: Mapping[str, int] = {},
+    first: Sequence[BaseRoute] = (),
 ) -> FastAPI:
     """`documentation`: whether the OpenAPI document, Swagger and ReDoc are served. `longer`: how many bytes the bodies
-    of some paths may have, which are not read into memory."""
+    of some paths may have, which are not read into memory. `first`: routes, with their whole paths, that are looked at
+    before all others."""
     about: dict[str, Any] = {
         "title": "Gonets",
         "version": version("gonets"),
@@ -35,26 +42,27 @@ def create_app(
     }
     if documentation:
         app: FastAPI = FastAPIOffline(
-            openapi_url=f"{_PREFIX}/openapi.json",
-            docs_url=f"{_PREFIX}/docs",
-            redoc_url=f"{_PREFIX}/redoc",
-            static_url=f"{_PREFIX}/docs/assets",
+            openapi_url=f"{PREFIX}/openapi.json",
+            docs_url=f"{PREFIX}/docs",
+            redoc_url=f"{PREFIX}/redoc",
+            static_url=f"{PREFIX}/docs/assets",
             **about,
         )
     else:
         app = FastAPI(openapi_url=None, **about)
     for router in routers:
-        app.include_router(router, prefix=_PREFIX)
+        app.include_router(router, prefix=PREFIX)
     app.include_router(health)
+    app.router.routes[:0] = first
     if documentation:
         app.add_api_route(
             "/docs",
-            lambda: RedirectResponse(f"{_PREFIX}/docs"),
+            lambda: RedirectResponse(f"{PREFIX}/docs"),
             include_in_schema=False,
             response_class=RedirectResponse,
         )
     problems.install(app)
-    app.add_middleware(_BodyLimit, longer={f"{_PREFIX}{path}": most for path, most in longer.items()})
+    app.add_middleware(_BodyLimit, longer={f"{PREFIX}{path}": most for path, most in longer.items()})
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:

@@ -1,9 +1,12 @@
 """Where providers report what became of a message."""
 
+import re
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Request, Response
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from gonets.adapters.http.camel import MAX_ID
 from gonets.adapters.http.problems import TOO_LARGE, responses
@@ -12,6 +15,31 @@ from gonets.core.notifications.callbacks import TakeCallback
 from gonets.core.notifications.incoming import TakeIncomingCall
 
 _NO_ANSWER = '<?xml version="1.0" encoding="UTF-8"?><Response/>'
+
+
+_REFERENCE = re.compile(r"[0-9A-Za-z-]{1,100}")
+
+
+class _Short(Route):
+    """Takes what it understands; the rest goes to the route of the same path that explains what is wrong."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, found = super().matches(scope)
+        if match is not Match.FULL or not _REFERENCE.fullmatch(found["path_params"]["reference"]):
+            return Match.NONE, {}
+        return match, {**found, "route": self}
+
+
+def short(take: TakeCallback, prefix: str) -> Route:
+    """The status callback without the framework's part: of these calls there are as many as messages."""
+
+    async def twilio_callback(request: Request) -> Response:
+        body, signature = await request.body(), request.headers.get("x-twilio-signature", "")
+        reference: Any = request.path_params["reference"]
+        await take(ChannelType.SMS_TWILIO, reference, request.url.query, body, signature)
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
+    return _Short(f"{prefix}/callbacks/twilio/{{reference}}", twilio_callback, methods=["POST"])
 
 
 def router(take: TakeCallback, take_incoming: TakeIncomingCall) -> APIRouter:

@@ -37,7 +37,7 @@ from gonets.core.notifications.model import Status as MessageStatus
 from gonets.core.shared.errors import Invalid, NotFound, Unavailable
 
 _LONGEST_FALLBACK = 30 * 86_400
-_MOST_A_SECOND = 1_000_000
+_LEAST_A_SECOND, _MOST_A_SECOND = 0.001, 1_000_000
 Id = Annotated[StrictInt, Field(ge=1, le=MAX_ID)]
 _Clock = Annotated[StrictStr, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 
@@ -115,7 +115,7 @@ _Fallback = Annotated[
 _Rate = Annotated[
     float,
     Field(
-        gt=0,
+        ge=_LEAST_A_SECOND,
         le=_MOST_A_SECOND,
         strict=True,
         allow_inf_nan=False,

@@ -1,6 +1,7 @@
 """The tables of campaigns. What is left to do about one follows from its row, and so does when it is looked at.
 
-Locks are taken in this order: campaign, chunks, notifications by id, and their counts last.
+Locks are taken in this order: chunks, notifications by id, their counts, and campaigns last, so that nobody who steers
+a campaign waits for those who work on it.
 """
 
 import json
@@ -30,6 +31,10 @@ WAKE_AGAIN = timedelta(seconds=20)
 _LOOK, _LOOKS = 5_000, 10
 """Messages read in one look, and looks for one page."""
 _NO_TIME = datetime(2000, 1, 1, tzinfo=UTC)  # a cursor has one
+
+# Tables that grew a moment ago look small to the planner, which then prefers to read all of a campaign, and to sort it,
+# for each step. Both orders asked for here are those of an index.
+_BY_INDEX = "SET LOCAL enable_sort = off"
 
 _WORK_LEFT = """(status = 'running' AND fanned_out_at IS NULL
                  OR status IN ('cancelled', 'expired') AND closed_at IS NULL)"""
@@ -84,9 +89,11 @@ WITH look AS MATERIALIZED (
 ), found AS (
     SELECT * FROM look WHERE $3::text IS NULL OR status = $3 ORDER BY contact_id LIMIT $4
 ), reach AS (
-    SELECT CASE WHEN (SELECT count(*) FROM found) = $4 THEN (SELECT max(contact_id) FROM found)
-                WHEN count(*) = $5 THEN max(contact_id) END AS looked_to
-    FROM look
+    SELECT CASE WHEN count(*) < $5 AND max(contact_id) = f.last OR f.n < $4 AND count(*) < $5 THEN NULL
+                WHEN f.n = $4 THEN f.last
+                ELSE max(contact_id) END AS looked_to
+    FROM look, (SELECT count(*) AS n, max(contact_id) AS last FROM found) f
+    GROUP BY f.n, f.last
 )
 SELECT looked_to, found.* FROM reach LEFT JOIN found ON true ORDER BY contact_id
 """
@@ -113,7 +120,6 @@ RETURNING *
 _HELD = """
 SELECT * FROM campaign
 WHERE id = $1 AND life = $2 AND stamp = $3 AND status = 'running' AND fanned_out_at IS NULL
-FOR UPDATE
 """
 
 # One look into the index for each zone, whatever the number of contacts.
@@ -153,8 +159,8 @@ SELECT (SELECT count(*) FROM picked) AS picked, (SELECT max(id) FROM picked) AS 
 
 _FANNED = """
 UPDATE campaign
-SET total = total + $2, fanned_to = $3, zones = $4, fanned_out_at = CASE WHEN $5 THEN clock_timestamp() END
-WHERE id = $1
+SET total = total + $4, fanned_to = $5, zones = $6, fanned_out_at = CASE WHEN $7 THEN clock_timestamp() END
+WHERE id = $1 AND life = $2 AND stamp = $3 AND status = 'running'
 RETURNING *
 """
 
@@ -354,7 +360,10 @@ class PostgresCampaignMessages:
         wanted = status and status.value
         rows: list[Any] = []
         for _ in range(_LOOKS):
-            found = await self._pool.fetch(_MESSAGES, campaign_id, after, wanted, limit - len(rows), _LOOK)
+            look = _LOOK if status else limit + 1
+            async with self._pool.transaction() as connection:
+                await connection.execute(_BY_INDEX)
+                found = await connection.fetch(_MESSAGES, campaign_id, after, wanted, limit - len(rows), look)
             last = found[0]["looked_to"] if found else None
             rows += [row for row in found if row["id"] is not None]
             if last is None:
@@ -398,6 +407,10 @@ class PostgresAudiences:
         return audience_of(json.loads(rows[0]["filter"])) if rows else None
 
 
+class _LostError(Exception):
+    """The claim is somebody else's now, or the campaign no longer runs."""
+
+
 class PostgresCampaignWork:
     """Implements CampaignWork."""
 
@@ -410,10 +423,18 @@ class PostgresCampaignWork:
         return campaign_from_row(rows[0]) if rows else None
 
     async def fan_out(self, campaign: Campaign, limit: int) -> Campaign | None:
+        try:
+            return await self._fan_out(campaign, limit)
+        except _LostError:
+            return None
+
+    async def _fan_out(self, campaign: Campaign, limit: int) -> Campaign:
+        claim = campaign.id, campaign.life, campaign.stamp
         async with self._pool.transaction() as connection:
-            held = await connection.fetchrow(_HELD, campaign.id, campaign.life, campaign.stamp)
+            await connection.execute(_BY_INDEX)
+            held = await connection.fetchrow(_HELD, *claim)
             if held is None:
-                return None
+                raise _LostError
             campaign, zones = campaign_from_row(held), held["zones"]
             if campaign.window and zones is None:
                 zones = list(campaign.audience.timezones) or [
@@ -426,7 +447,10 @@ class PostgresCampaignWork:
             if step["picked"] < limit:
                 fanned_to, zones = 0, zones and zones[1:]
             through = step["picked"] < limit and not zones
-            row = await connection.fetchrow(_FANNED, campaign.id, step["n"], fanned_to, zones, through)
+            row = await connection.fetchrow(_FANNED, *claim, step["n"], fanned_to, zones, through)
+            if row is None:
+                # It was stopped while the step was made: nothing of the step remains.
+                raise _LostError
             return campaign_from_row(row)
 
     async def left(self, campaign: Campaign, limit: int) -> Sequence[Chunk]:
@@ -438,9 +462,10 @@ class PostgresCampaignWork:
         return int(row["n"])
 
     async def hasten(self, campaign: Campaign, after: int, limit: int) -> int | None:
-        [row] = await self._pool.fetch(_HASTEN, campaign.id, after, limit)
-        last: int | None = row["last"]
-        return last
+        async with self._pool.transaction() as connection:
+            await connection.execute(_BY_INDEX)
+            last: int | None = await connection.fetchval(_HASTEN, campaign.id, after, limit)
+            return last
 
     async def closed(self, campaign: Campaign) -> bool:
         return bool(await self._pool.fetch(_CLOSED, campaign.id))

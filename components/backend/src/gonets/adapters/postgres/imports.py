@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from itertools import compress
+from operator import not_
 from typing import Any
 
 from gonets.adapters.postgres.copying import CONTACT, FAULTS, KEYS
@@ -43,7 +45,7 @@ SELECT * FROM contact_import WHERE owner_id = $1 AND ($2::bigint IS NULL OR id <
 """
 
 _CANCEL = """
-UPDATE contact_import SET status = 'cancelled', finished_at = clock_timestamp(), wake_at = NULL
+UPDATE contact_import SET status = 'cancelled', finished_at = clock_timestamp(), wake_at = NULL, life = NULL
 WHERE owner_id = $1 AND id = $2 AND status IN ('queued', 'running')
 """
 
@@ -162,8 +164,8 @@ LEFT JOIN LATERAL (SELECT id FROM {table} WHERE owner_id = $1 AND lower(email) =
 """
 
 _REPORT = """
-INSERT INTO contact_import_reject (import_id, row, "column", value, code, reason)
-SELECT $2, row, CASE WHEN of_phone THEN $3 ELSE $4 END, left(CASE WHEN of_phone THEN phone ELSE email END, 100),
+INSERT INTO faulty
+SELECT row, CASE WHEN of_phone THEN $2 ELSE $3 END, left(CASE WHEN of_phone THEN phone ELSE email END, 100),
        CASE WHEN by_phone <> by_email THEN 'twoContacts' ELSE 'duplicate' END,
        CASE WHEN by_phone <> by_email
             THEN 'the phone is contact ' || by_phone || '''s and the e-mail address contact ' || by_email || '''s'
@@ -177,7 +179,7 @@ SELECT count(*) FILTER (WHERE by_phone <> by_email) AS rejected, count(*) AS fou
 """
 
 _REJECT_TWO = """
-WITH found AS (SELECT * FROM ({whose}) w WHERE by_phone <> by_email AND ($5::bigint IS NULL OR row = $5)),
+WITH found AS (SELECT * FROM ({whose}) w WHERE by_phone <> by_email AND ($4::bigint IS NULL OR row = $4)),
      gone AS (DELETE FROM staged s USING found WHERE s.row = found.row),
      reported AS ({report})
 SELECT count(*) FROM found
@@ -387,56 +389,65 @@ class _Blocks:
         return True
 
     async def _write(self, block: Block) -> Mapping[str, int]:
-        connection, owner = self._connection, self._import.owner_id
+        connection = self._connection
         counts = asdict(Counts(rows=block.rows, rejected=block.rows - block.accepted))
         if block.faults:
             await connection.copy_to_table("faulty", source=_Source(block.faults), columns=FAULTS)
-            await connection.fetch(_FAULTS, self._import.id)
-        staged = await self._copy_fresh(block, counts)
-        if not staged:
-            return counts
-        await connection.copy_to_table("staged", source=_Source(staged), columns=("row", *CONTACT))
-        if self._import.checking:
-            await connection.fetch(_COPIED, owner)
-        if self._import.mode is Mode.UPDATE:
-            await self._update(counts)
-            return counts
-        await self._insert(counts)
-        row = await connection.fetchrow(self._on(_SKIP), owner, self._import.id, *self._called)
-        # Where one duplicate stops everything, these are duplicates, too.
-        rejected = row["rejected"] if self._import.mode is Mode.SKIP else 0
-        counts["rejected"] += rejected
-        counts["skipped"] += row["found"] - rejected
+        if others := await self._copy_fresh(block, counts):
+            await connection.copy_to_table("staged", source=_Source(others), columns=("row", *CONTACT))
+            if self._import.checking:
+                await connection.fetch(_COPIED, self._import.owner_id)
+            if self._import.mode is Mode.UPDATE:
+                await self._update(counts)
+            else:
+                await self._skip(counts)
+        if counts["rejected"] or counts["skipped"]:
+            async with self._kept_plans():
+                await connection.fetch(_FAULTS, self._import.id)
         return counts
+
+    @asynccontextmanager
+    async def _kept_plans(self) -> AsyncIterator[None]:
+        """Each row asks for the row that it belongs to: planned anew each time, that takes as long as all the rest."""
+        await self._connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        yield
+        await self._connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
 
     async def _copy_fresh(self, block: Block, counts: dict[str, int]) -> bytes:
         """Those that nobody knows go straight into the table, several times as fast as one by one. Returns the others'
         lines."""
-        fresh, keys = block.fresh.splitlines(keepends=True), block.keys.splitlines()
         if self._import.checking:
-            return b"".join([*_numbered(fresh, keys), block.repeated])
-        connection, owner = self._connection, self._import.owner_id
-        if not fresh:
+            return b"".join([*_numbered(_lines(block.fresh), _lines(block.keys)), block.repeated])
+        if not block.fresh:
             return block.repeated
+        connection, owner = self._connection, self._import.owner_id
         await connection.copy_to_table("keys", source=_Source(block.keys), columns=KEYS)
-        known = {row["row"] for row in await connection.fetch(_KNOWN, owner)}
-        old = [place for place, key in enumerate(keys) if int(key.partition(b"\t")[0]) in known] if known else []
-        others = _numbered([fresh[place] for place in old], [keys[place] for place in old])
-        for place in reversed(old):
-            del fresh[place]
-        if fresh:
+        fresh, count, others = block.fresh, block.keys.count(b"\n"), b""
+        if known := {row["row"] for row in await connection.fetch(_KNOWN, owner)}:
+            lines, keys = _lines(block.fresh), _lines(block.keys)
+            old = [int(key.partition(b"\t")[0]) in known for key in keys]
+            others = b"".join(_numbered(list(compress(lines, old)), list(compress(keys, old))))
+            fresh, count = b"".join(compress(lines, map(not_, old))), count - len(known)
+        if count:
+            # A line feed ends a line and nothing else: those of values are written otherwise.
             start = f"{owner}\t".encode()
-            source = _Source(start + start.join(fresh))
-            # Each row asks for its owner; planned anew each time, that takes as long as all the rest.
-            await connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
-            await connection.copy_to_table("contact", source=source, columns=("owner_id", *CONTACT))
-            await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
-            counts["created"] += len(fresh)
-        return b"".join([*others, block.repeated])
+            source = _Source(start + fresh[:-1].replace(b"\n", b"\n" + start) + b"\n")
+            async with self._kept_plans():
+                await connection.copy_to_table("contact", source=source, columns=("owner_id", *CONTACT))
+            counts["created"] += count
+        return others + block.repeated
 
     async def _insert(self, counts: dict[str, int], row: int | None = None) -> None:
         counts["created"] += await self._connection.fetchval(self._on(_INSERT), self._import.owner_id, row)
         await self._connection.fetch(self._on(_LEAVE))
+
+    async def _skip(self, counts: dict[str, int]) -> None:
+        await self._insert(counts)
+        row = await self._connection.fetchrow(self._on(_SKIP), self._import.owner_id, *self._called)
+        # Where one duplicate stops everything, these are duplicates, too.
+        rejected = row["rejected"] if self._import.mode is Mode.SKIP else 0
+        counts["rejected"] += rejected
+        counts["skipped"] += row["found"] - rejected
 
     async def _update(self, counts: dict[str, int]) -> None:
         for _ in range(_ROUNDS):
@@ -447,14 +458,17 @@ class _Blocks:
 
     async def _update_some(self, counts: dict[str, int], row: int | None) -> bool:
         """The row, or in one statement as many as can be. False: none are left."""
-        owner, number = self._import.owner_id, self._import.id
-        before = sum(counts.values())
+        owner, before = self._import.owner_id, sum(counts.values())
         await self._insert(counts, row)
-        counts["rejected"] += await self._connection.fetchval(self._on(_REJECT_TWO), owner, number, *self._called, row)
+        counts["rejected"] += await self._connection.fetchval(self._on(_REJECT_TWO), owner, *self._called, row)
         done = await self._connection.fetchrow(self._on(_UPDATE), owner, row, self._says_zones)
         counts["updated"] += done["updated"]
         counts["unchanged"] += done["chosen"] - done["updated"]
         return sum(counts.values()) > before
+
+
+def _lines(block: bytes) -> Sequence[bytes]:
+    return [line + b"\n" for line in block.split(b"\n")[:-1]]
 
 
 def _numbered(lines: Sequence[bytes], keys: Sequence[bytes]) -> Iterator[bytes]:

@@ -221,7 +221,7 @@ contact = Table(
     "contact",
     metadata,
     Column("id", BigInteger, Identity(), primary_key=True),
-    Column("owner_id", BigInteger, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("owner_id", BigInteger, nullable=False, comment="The user it belongs to"),
     Column("name", Text, nullable=False),
     Column("phone", Text(collation="C"), comment="E.164"),
     Column("email", Text(collation="C")),
@@ -664,6 +664,12 @@ campaign_chunk = Table(
 )
 
 Index("ix_campaign_chunk_campaign", campaign_chunk.c.campaign_id, campaign_chunk.c.id)
+Index(
+    "ix_campaign_chunk_left",
+    campaign_chunk.c.campaign_id,
+    campaign_chunk.c.id,
+    postgresql_where=text("done_at IS NULL"),
+)
 Index("ix_campaign_chunk_wake", campaign_chunk.c.wake_at, postgresql_where=text("wake_at IS NOT NULL"))
 Index("ix_campaign_chunk_in_hand", campaign_chunk.c.life, postgresql_where=text("life IS NOT NULL"))
 

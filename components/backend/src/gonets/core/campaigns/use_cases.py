@@ -30,6 +30,8 @@ from gonets.core.shared.json import JSON
 
 log = logging.getLogger(__name__)
 
+_FARTHEST = timedelta(days=36_525)
+_CONTENT = frozenset({"text", "subject", "template_id", "template_version"})
 _WHILE_IT_RUNS = frozenset({"name", "rate"})
 _WHEN_OVER = frozenset({"name"})
 
@@ -100,6 +102,9 @@ class DrawUp:
         )
 
     def _check_times(self, plan: Plan, now: datetime) -> None:
+        for field, at in (("startAt", plan.start_at), ("endAt", plan.end_at)):
+            if at is not None and at - now > _FARTHEST:
+                raise Invalid(field, "must lie within the next hundred years")
         if plan.start_at is not None and plan.start_at < now - self.latest_start:
             raise Invalid("startAt", f"must not be more than {self.latest_start.total_seconds():g} seconds ago")
         if plan.end_at is not None and plan.end_at <= max(now, plan.start_at or now):
@@ -236,10 +241,15 @@ class ManageCampaigns:
             plan = replace(plan, template_id=None, template_version=None)
         if changes.get("template_id") is not None:
             plan = replace(plan, text=None, subject=None, template_version=None)
+        said_anew = bool(changes.keys() & _CONTENT)
+        if not said_anew:
+            # As it was written, whatever has become of its template.
+            plan = replace(plan, text=found.content.text, template_id=None, template_version=None)
         drawn = await self.draw_up(found.owner_id, replace(plan, **changes))  # type: ignore[arg-type]
         return replace(
             drawn,
             id=found.id,
+            content=drawn.content if said_anew else found.content,
             created_at=found.created_at,
             updated_at=found.updated_at,
             version=found.version,

@@ -126,6 +126,8 @@ class RunImport:
                 ended = await self._go(found, path)
         except FileRefused as error:
             ended = await self._fail(found, str(error))
+        except Invalid as error:
+            ended = await self._fail(found, f"the database refused a part of the file: {error.reason}")
         except NotFound:
             ended = await self._fail(found, "the file is no longer there; hand it in again")
         except Unavailable as error:

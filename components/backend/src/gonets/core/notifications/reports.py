@@ -91,6 +91,11 @@ class NoteReports:
             self.observer.ended(_DELIVERED)
         return True
 
+    async def hand_in(self, reference: str, receipt: Receipt) -> None:
+        """For whoever does not know whether its send is committed. Raises as the call does."""
+        found = await self.book.find(reference)
+        await (self.early if found is not None and found.channel is None else self)(reference, receipt)
+
     async def early(self, reference: str, receipt: Receipt) -> None:
         """For a message whose send is not committed yet. Whoever commits it looks afterwards what was kept; and so do
         we, after our own commit: one of the two sees the other."""

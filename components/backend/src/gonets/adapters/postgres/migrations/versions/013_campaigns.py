@@ -92,6 +92,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_campaign_chunk_campaign", "campaign_chunk", ["campaign_id", "id"])
     op.create_index(
+        "ix_campaign_chunk_left", "campaign_chunk", ["campaign_id", "id"], postgresql_where=sa.text("done_at IS NULL")
+    )
+    op.create_index(
         "ix_campaign_chunk_wake", "campaign_chunk", ["wake_at"], postgresql_where=sa.text("wake_at IS NOT NULL")
     )
     op.create_index(
