@@ -292,7 +292,8 @@ class _Run:
 
     def _begin(self, message: Waiting, said: Message, plan: _Plan, *, has_turn: bool) -> None:
         if plan.end is not None:
-            self._record(Outcome(message.id, plan.end))
+            unwritten = said is self._message
+            self._record(Outcome(message.id, plan.end) if unwritten else self._outcome(message, plan.end, said))
             return
         self._unsent += 1
         has_turn = has_turn or plan.channel is None or not self._rate(plan.channel)

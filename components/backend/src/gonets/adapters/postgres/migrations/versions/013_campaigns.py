@@ -119,7 +119,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_early_receipt", "early_receipt", ["reference"])
     op.add_column("notification", sa.Column("campaign_id", sa.BigInteger, comment="NULL: it was asked for by itself"))
-    op.add_column("notification", sa.Column("zone", sa.Text, comment="The recipient's, where the campaign has a window"))
+    op.add_column(
+        "notification", sa.Column("zone", sa.Text, comment="The recipient's, where the campaign has a window")
+    )
     op.create_index(
         "uq_notification_campaign",
         "notification",
