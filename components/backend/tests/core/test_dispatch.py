@@ -30,6 +30,7 @@ from gonets.core.notifications.dispatch import FindRoute
 from gonets.core.notifications.model import AttemptState, Notification
 from gonets.core.notifications.model import Status as MessageStatus
 from gonets.core.notifications.routing import RoutingPolicy
+from gonets.core.shared.errors import Conflict
 
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -431,6 +432,18 @@ async def test_templates_are_rendered_for_each_and_a_missing_variable_fails_with
     assert [one.message.text for one in world.found(MessageStatus.SENT)] == ["Hello Anna", "Hello Boris"]
     [failed] = world.found(MessageStatus.FAILED)
     assert "variables.name" in (failed.reason or "")
+    with pytest.raises(Conflict, match="never written"):
+        failed.again(START)
+
+
+async def test_what_was_suppressed_is_written_and_can_be_tried_again():
+    world = World(size=1, content=Content(text="Hello {{ name }}", variables=True))
+    world.chunks.values = {1: {"name": "Anna"}}
+    world.listed.listed = {"phone": {"+79000000001"}}
+    await world.fan_out()
+    await world.run()
+    [suppressed] = world.found(MessageStatus.SUPPRESSED)
+    assert suppressed.again(START).message.text == "Hello Anna"
 
 
 async def test_a_text_that_is_too_long_for_one_is_decided_about_by_itself():

@@ -298,7 +298,8 @@ class _Run:
 
     def _begin(self, message: Waiting, said: Message, plan: _Plan, turn: Turn | None) -> None:
         if plan.end is not None:
-            self._record(Outcome(message.id, plan.end))
+            unwritten = said is self._message
+            self._record(Outcome(message.id, plan.end) if unwritten else self._outcome(message, plan.end, said))
             return
         self._unsent += 1
         self._use.lanes.add(partial(self._send, message, said, plan, turn))
