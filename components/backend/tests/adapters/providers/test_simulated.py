@@ -17,18 +17,18 @@ SEND = Send(message=Message("Код: 4711"), to="+79161234567", reference="7-1-a
 
 
 async def test_it_sends_nothing_and_reports_on_what_it_took():
-    kind, reported = FakeKind(ChannelType.SMS_TWILIO, Address.PHONE, receipts=True), {}
+    kind = FakeKind(ChannelType.SMS_TWILIO, Address.PHONE, receipts=True)
+    reports: asyncio.Queue = asyncio.Queue()
 
     async def report(reference, receipt):
-        reported[reference] = receipt.delivery
+        reports.put_nowait((reference, receipt.delivery))
 
     simulated = Simulated(kind, report, random.Random(1), moment=0.01)
     sends = [replace(SEND, reference=f"{number}-1-abc") for number in range(2000)]
     outcomes = {send.reference: await simulated.send(CHANNEL, send) for send in sends}
     taken = [reference for reference, outcome in outcomes.items() if isinstance(outcome, Accepted)]
     async with asyncio.timeout(10):
-        while len(reported) < len(taken):
-            await asyncio.sleep(0.005)
+        reported = dict([await reports.get() for _ in taken])
     assert not kind.sent
     assert reported.keys() == set(taken)
     assert 0.03 < sum(isinstance(outcome, Refused) for outcome in outcomes.values()) / 2000 < 0.07
