@@ -179,7 +179,10 @@ def shown(value: str) -> str:
 
 def _text(whole: str, longest: int, part: str) -> str:
     if not whole.isprintable():
-        raise Invalid("text", "must be on one line, without control characters")
+        # A cell may hold line breaks and spaces of all kinds; nobody's message is to break off there.
+        whole = " ".join(whole.split())
+        if not whole.isprintable():
+            raise Invalid("text", "must have no control characters")
     if len(whole) > longest:
         raise Invalid("text", f"must have at most {longest} characters")
     if part and part[0] in "=@+-" and _FORMULA.match(part):
