@@ -211,7 +211,8 @@ ORDER BY n.owner_id
 
 _FORGET = """
 WITH keys AS (DELETE FROM notification_key WHERE created_at < clock_timestamp() - 2 * $1::interval),
-     strays AS (DELETE FROM stray_receipt WHERE created_at < clock_timestamp() - $1::interval)
+     strays AS (DELETE FROM stray_receipt WHERE created_at < clock_timestamp() - $1::interval),
+     early AS (DELETE FROM early_receipt WHERE created_at < clock_timestamp() - $1::interval)
 DELETE FROM channel_pause WHERE until < clock_timestamp()
 """
 

@@ -102,7 +102,7 @@ class NoteReports:
         await self.book.keep(reference, receipt)
         found = await self.book.find(reference)
         if found is not None and found.channel is not None:
-            await self(reference, receipt)
+            await self.settle([reference], [])
 
     async def settle(self, references: Sequence[str], named: Sequence[tuple[int, str]]) -> None:
         """Enters what was kept for these attempts, which are committed. `named`: by channel and provider's id, those
