@@ -56,6 +56,7 @@ _READ = 1000
 _ENOUGH = 250
 """Outcomes worth a statement of their own; fewer wait a moment for others."""
 _MOST = 1000
+_ANY = 10**9
 _MOMENT = 0.1
 """Seconds."""
 _AT_ONCE = 0.1
@@ -195,7 +196,7 @@ class _Run:
         await self.take_over()
         end = await self._send_all()
         # Nothing else will come of this chunk to wait for.
-        await self._until(0, chunk.last_id)
+        await self._until(0, _ANY)
         use.records.flush()
         await self._until(0, 0)
         if self._failed and end is _End.DONE:
