@@ -33,7 +33,7 @@ from gonets.core.templates import rendering
 from gonets.settings import Campaigns as CampaignSettings
 from gonets.settings import Settings
 
-_CONCURRENCY = 4
+_CONCURRENCY = 8
 """Campaigns and chunks in one worker's hands. Few, so that what others hand in finds a worker soon."""
 
 

@@ -56,6 +56,7 @@ _READ = 1000
 _ENOUGH = 250
 """Outcomes worth a statement of their own; fewer wait a moment for others."""
 _MOST = 1000
+_ANY = 10**9
 _MOMENT = 0.1
 """Seconds."""
 _AT_ONCE = 0.1
@@ -194,6 +195,9 @@ class _Run:
         use, chunk = self._use, self._chunk
         await self.take_over()
         end = await self._send_all()
+        # Nothing else will come of this chunk to wait for.
+        await self._until(0, _ANY)
+        use.records.flush()
         await self._until(0, 0)
         if self._failed and end is _End.DONE:
             end = _End.LATER
@@ -620,11 +624,12 @@ class Records:
         """`recorded` is called when it is committed; with False where an error of ours prevented it."""
         self._gathered.append((outcome, recorded))
         if len(self._gathered) >= _ENOUGH:
-            self._flush()
+            self.flush()
         elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_MOMENT, self._flush)
+            self._timer = asyncio.get_running_loop().call_later(_MOMENT, self.flush)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Writes what has gathered, as far as two statements at a time may."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -638,7 +643,7 @@ class Records:
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if len(self._gathered) >= _ENOUGH or (self._gathered and self._timer is None):
-            self._flush()
+            self.flush()
 
     async def _run(self, batch: Sequence[tuple[Outcome, Callable[[bool], None]]]) -> None:
         try:
