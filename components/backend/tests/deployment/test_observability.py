@@ -15,6 +15,7 @@ from gonets.adapters.telemetry.metrics import (
     DoorMetrics,
     HttpMetrics,
     ProviderMetrics,
+    RetentionMetrics,
     TaskMetrics,
     WakeMetrics,
     create_registry,
@@ -43,6 +44,7 @@ def _registry() -> CollectorRegistry:
         WakeMetrics,
         NotificationMetrics,
         SelfTestMetrics,
+        RetentionMetrics,
     ):
         metrics(registry)
     nothing: Any = None

@@ -28,7 +28,7 @@ def storage(files: Files) -> FileStorage:
         files.s3_bucket,
         endpoint=files.s3_endpoint,
         region=files.s3_region,
-        key_id=files.s3_access_key_id,
+        key_id=files.s3_access_key_id.get_secret_value(),
         secret=files.s3_secret_access_key.get_secret_value(),
     )
 

@@ -36,7 +36,7 @@ class Files(Group, env_prefix="FILES_"):
     s3_bucket: str = ""
     s3_endpoint: Annotated[str, Field(pattern="^(https?://[^/?#]+)?$")] = ""
     s3_region: str = "us-east-1"
-    s3_access_key_id: str = ""
+    s3_access_key_id: SecretStr = SecretStr("")
     s3_secret_access_key: SecretStr = SecretStr("")
 
     @property

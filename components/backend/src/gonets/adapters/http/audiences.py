@@ -112,12 +112,12 @@ def router(manage: ManageAudiences, authenticated: Callable[..., Awaitable[Princ
     async def count_audience(who: Who, body: CountBody) -> Count:
         return Count(count=await manage.count(who.user_id, audience_of(body.audience)))
 
-    @audiences.get("/{audience_id}", summary="Look at one audience", responses=responses(*_ONE))
+    @audiences.get("/{audience_id:int}", summary="Look at one audience", responses=responses(*_ONE))
     async def get_audience(who: Who, audience_id: AudienceId) -> AudienceView:
         return AudienceView.of(await manage.get(who.user_id, audience_id))
 
     @audiences.put(
-        "/{audience_id}",
+        "/{audience_id:int}",
         summary="Replace an audience",
         responses=responses(HTTPStatus.CONFLICT, TOO_LARGE, *_ONE),
     )
@@ -125,7 +125,7 @@ def router(manage: ManageAudiences, authenticated: Callable[..., Awaitable[Princ
         return AudienceView.of(await manage.replace(who, audience_id, body.name, body.filter))
 
     @audiences.delete(
-        "/{audience_id}",
+        "/{audience_id:int}",
         status_code=HTTPStatus.NO_CONTENT,
         summary="Delete an audience",
         responses=responses(*_ONE),

@@ -482,17 +482,19 @@ def router(
         views = [CampaignView.of(campaign, counts) for campaign, counts in page.campaigns]
         return CampaignList(campaigns=views, next_cursor=page.next_cursor)
 
-    @routes.get("/campaigns/{campaign_id}", summary="Look at one campaign", responses=responses(*_ONE))
+    @routes.get("/campaigns/{campaign_id:int}", summary="Look at one campaign", responses=responses(*_ONE))
     async def get_campaign(user: User, campaign_id: CampaignId) -> CampaignView:
         return CampaignView.of(*await read.with_counts(user.user_id, campaign_id))
 
-    @routes.patch("/campaigns/{campaign_id}", summary="Change a campaign", responses=responses(TOO_LARGE, *_STEERED))
+    @routes.patch(
+        "/campaigns/{campaign_id:int}", summary="Change a campaign", responses=responses(TOO_LARGE, *_STEERED)
+    )
     async def change_campaign(user: User, campaign_id: CampaignId, body: CampaignChange) -> CampaignView:
         """Everything before it has started; then its name and its rate; when it is over its name."""
         return await view(await manage.change(user, campaign_id, body.changes()))
 
     @routes.delete(
-        "/campaigns/{campaign_id}",
+        "/campaigns/{campaign_id:int}",
         status_code=HTTPStatus.NO_CONTENT,
         summary="Delete a campaign",
         responses=responses(*_STEERED),
@@ -502,7 +504,7 @@ def router(
         await manage.delete(user, campaign_id)
 
     @routes.post(
-        "/campaigns/{campaign_id}/start",
+        "/campaigns/{campaign_id:int}/start",
         status_code=HTTPStatus.ACCEPTED,
         summary="Start a draft at once",
         responses=responses(*_STEERED),
@@ -511,13 +513,13 @@ def router(
         """One that is scheduled starts when its time comes: take `startAt` away to start it now."""
         return await view(await steer.start(user, campaign_id))
 
-    @routes.post("/campaigns/{campaign_id}/pause", summary="Let nothing more leave", responses=responses(*_STEERED))
+    @routes.post("/campaigns/{campaign_id:int}/pause", summary="Let nothing more leave", responses=responses(*_STEERED))
     async def pause_campaign(user: User, campaign_id: CampaignId) -> CampaignView:
         """What is being sent at this moment ends as it ends."""
         return await view(await steer.pause(user, campaign_id))
 
     @routes.post(
-        "/campaigns/{campaign_id}/resume",
+        "/campaigns/{campaign_id:int}/resume",
         status_code=HTTPStatus.ACCEPTED,
         summary="Go on",
         responses=responses(*_STEERED),
@@ -525,12 +527,14 @@ def router(
     async def resume_campaign(user: User, campaign_id: CampaignId) -> CampaignView:
         return await view(await steer.resume(user, campaign_id))
 
-    @routes.post("/campaigns/{campaign_id}/cancel", summary="End it for good", responses=responses(*_STEERED))
+    @routes.post("/campaigns/{campaign_id:int}/cancel", summary="End it for good", responses=responses(*_STEERED))
     async def cancel_campaign(user: User, campaign_id: CampaignId) -> CampaignView:
         """What has not left never does. What is being sent at this moment ends as it ends."""
         return await view(await steer.cancel(user, campaign_id))
 
-    @routes.get("/campaigns/{campaign_id}/messages", summary="List a campaign's messages", responses=responses(*_ONE))
+    @routes.get(
+        "/campaigns/{campaign_id:int}/messages", summary="List a campaign's messages", responses=responses(*_ONE)
+    )
     async def list_messages(
         user: User,
         campaign_id: CampaignId,
@@ -542,7 +546,7 @@ def router(
         return MessageList(messages=[MessageView.of(one) for one in page.messages], next_cursor=page.next_cursor)
 
     @routes.get(
-        "/campaigns/{campaign_id}/messages/export",
+        "/campaigns/{campaign_id:int}/messages/export",
         summary="Export a campaign's messages as CSV",
         response_class=StreamingResponse,
         responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}, **responses(*_ONE)},
@@ -559,7 +563,7 @@ def router(
         )
 
     @routes.get(
-        "/campaigns/{campaign_id}/events",
+        "/campaigns/{campaign_id:int}/events",
         summary="Follow a campaign's progress",
         response_class=StreamingResponse,
         responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}, **responses(*_ONE)},
@@ -574,7 +578,7 @@ def router(
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
 
-    @routes.post("/campaigns/{campaign_id}/dry-run", summary="What it would come to", responses=responses(*_ONE))
+    @routes.post("/campaigns/{campaign_id:int}/dry-run", summary="What it would come to", responses=responses(*_ONE))
     async def try_campaign(user: User, campaign_id: CampaignId) -> EstimateView:
         """As the audience, the suppressions and the channels are now. Nothing is sent."""
         return EstimateView.of(await dry_run(user.user_id, campaign_id))

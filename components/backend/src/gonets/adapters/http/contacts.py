@@ -315,7 +315,7 @@ def router(
         return Asking(asked=await enrich.many(who, body.whom()))
 
     @contacts.post(
-        "/{contact_id}/enrich",
+        "/{contact_id:int}/enrich",
         status_code=HTTPStatus.ACCEPTED,
         summary="Ask the provider about a contact's phone",
         responses=responses(HTTPStatus.CONFLICT, *ONE),
@@ -326,27 +326,27 @@ def router(
         return EnrichmentView.of(await enrich.one(who, contact_id))
 
     @contacts.get(
-        "/{contact_id}/enrich", summary="See how far a question about a contact is", responses=responses(*ONE)
+        "/{contact_id:int}/enrich", summary="See how far a question about a contact is", responses=responses(*ONE)
     )
     async def get_enrichment(who: Who, contact_id: ContactId) -> EnrichmentView:
         return EnrichmentView.of(await enrich.read(who.user_id, contact_id))
 
-    @contacts.get("/{contact_id}", summary="Look at one contact", responses=responses(*ONE))
+    @contacts.get("/{contact_id:int}", summary="Look at one contact", responses=responses(*ONE))
     async def get_contact(who: Who, contact_id: ContactId) -> ContactView:
         return ContactView.of(await manage.get(who.user_id, contact_id))
 
-    @contacts.put("/{contact_id}", summary="Replace a contact", responses=_CHANGED)
+    @contacts.put("/{contact_id:int}", summary="Replace a contact", responses=_CHANGED)
     async def replace_contact(who: Who, contact_id: ContactId, body: ContactBody) -> ContactView:
         """What is left out is taken away."""
         return ContactView.of(await manage.replace(who, contact_id, body.to_given()))
 
-    @contacts.patch("/{contact_id}", summary="Change a contact", responses=_CHANGED)
+    @contacts.patch("/{contact_id:int}", summary="Change a contact", responses=_CHANGED)
     async def change_contact(who: Who, contact_id: ContactId, body: ContactChange) -> ContactView:
         """What is left out stays; null takes an address away (RFC 7396)."""
         return ContactView.of(await manage.change(who, contact_id, body.to_given()))
 
     @contacts.delete(
-        "/{contact_id}",
+        "/{contact_id:int}",
         status_code=HTTPStatus.NO_CONTENT,
         summary="Delete a contact",
         responses=responses(*ONE),

@@ -378,17 +378,17 @@ def router(manage: ManageImports, authenticated: Callable[..., Awaitable[Princip
         page = await manage.page(who.user_id, cursor=cursor, limit=limit)
         return ImportList(imports=[ImportView.of(one) for one in page.imports], next_cursor=page.next_cursor)
 
-    @imports.get("/{import_id}", summary="Look at one import", responses=responses(*_ONE))
+    @imports.get("/{import_id:int}", summary="Look at one import", responses=responses(*_ONE))
     async def get_import(who: Who, import_id: ImportId) -> ImportView:
         return ImportView.of(await manage.get(who.user_id, import_id))
 
-    @imports.post("/{import_id}/cancel", summary="Stop an import", responses=responses(HTTPStatus.CONFLICT, *_ONE))
+    @imports.post("/{import_id:int}/cancel", summary="Stop an import", responses=responses(HTTPStatus.CONFLICT, *_ONE))
     async def cancel_import(who: Who, import_id: ImportId) -> ImportView:
         """What is written stays."""
         return ImportView.of(await manage.cancel(who, import_id))
 
     @imports.get(
-        "/{import_id}/report",
+        "/{import_id:int}/report",
         summary="Download the rows that were not taken",
         response_class=Response,
         responses={**_REPORT, **responses(*_ONE)},

@@ -164,6 +164,8 @@ def router(manage: ManageSuppressions, who: Callable[..., Awaitable[Principal]])
             text = (await request.body()).decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise Invalid("body", "must be UTF-8") from error
+        if not text.strip():
+            raise Invalid("body", "must be given: an address on each line")
         return ImportedView.of(await manage.load(user, text.splitlines()))
 
     @suppressions.get("", summary="List the addresses, latest first", responses=responses(*_WRONG))
@@ -177,12 +179,12 @@ def router(manage: ManageSuppressions, who: Callable[..., Awaitable[Principal]])
         views = [SuppressionView.of(one) for one in page.suppressions]
         return SuppressionList(suppressions=views, next_cursor=page.next_cursor)
 
-    @suppressions.get("/{suppression_id}", summary="Look at one address", responses=responses(*_ONE))
+    @suppressions.get("/{suppression_id:int}", summary="Look at one address", responses=responses(*_ONE))
     async def get_suppression(user: User, suppression_id: SuppressionId) -> SuppressionView:
         return SuppressionView.of(await manage.get(user.user_id, suppression_id))
 
     @suppressions.delete(
-        "/{suppression_id}",
+        "/{suppression_id:int}",
         status_code=HTTPStatus.NO_CONTENT,
         summary="Take an address off the list",
         responses=responses(*_ONE),

@@ -253,12 +253,12 @@ def router(
         page = await manage.page(user.user_id, cursor=cursor, limit=limit)
         return TemplateList(templates=[TemplateView.of(one) for one in page.templates], next_cursor=page.next_cursor)
 
-    @templates.get("/{template_id}", summary="Look at one template", responses=responses(*_ONE))
+    @templates.get("/{template_id:int}", summary="Look at one template", responses=responses(*_ONE))
     async def get_template(user: User, template_id: TemplateId) -> TemplateView:
         return TemplateView.of(await manage.get(user.user_id, template_id))
 
     @templates.put(
-        "/{template_id}",
+        "/{template_id:int}",
         summary="Replace a template",
         responses=responses(HTTPStatus.CONFLICT, TOO_LARGE, *_ONE),
     )
@@ -268,7 +268,7 @@ def router(
         return TemplateView.of(await manage.change(user, template_id, change))
 
     @templates.patch(
-        "/{template_id}",
+        "/{template_id:int}",
         summary="Change a template",
         responses=responses(HTTPStatus.CONFLICT, TOO_LARGE, *_ONE),
     )
@@ -277,7 +277,7 @@ def router(
         return TemplateView.of(await manage.change(user, template_id, body.to_change()))
 
     @templates.delete(
-        "/{template_id}",
+        "/{template_id:int}",
         status_code=HTTPStatus.NO_CONTENT,
         summary="Delete a template with its versions",
         responses=responses(*_ONE),
@@ -286,7 +286,7 @@ def router(
         """What was sent by it keeps its text."""
         await manage.delete(user, template_id)
 
-    @templates.get("/{template_id}/versions", summary="List what it said, latest first", responses=responses(*_ONE))
+    @templates.get("/{template_id:int}/versions", summary="List what it said, latest first", responses=responses(*_ONE))
     async def list_template_versions(
         user: User,
         template_id: TemplateId,
@@ -299,14 +299,14 @@ def router(
             versions=[VersionView.of(one) for one in found], next_before=found[-1].number if more else None
         )
 
-    @templates.get("/{template_id}/versions/{version}", summary="Look at one version", responses=responses(*_ONE))
+    @templates.get("/{template_id:int}/versions/{version}", summary="Look at one version", responses=responses(*_ONE))
     async def get_template_version(
         user: User, template_id: TemplateId, version: Annotated[int, Path(ge=1, le=2**31 - 1)]
     ) -> VersionView:
         return VersionView.of(await manage.version(user.user_id, template_id, version))
 
     @templates.post(
-        "/{template_id}/preview",
+        "/{template_id:int}/preview",
         summary="See what one person would get, and what it costs",
         responses=responses(TOO_LARGE, *_ONE),
     )
