@@ -164,8 +164,6 @@ def router(manage: ManageSuppressions, who: Callable[..., Awaitable[Principal]])
             text = (await request.body()).decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise Invalid("body", "must be UTF-8") from error
-        if not text.strip():
-            raise Invalid("body", "must be given: an address on each line")
         return ImportedView.of(await manage.load(user, text.splitlines()))
 
     @suppressions.get("", summary="List the addresses, latest first", responses=responses(*_WRONG))

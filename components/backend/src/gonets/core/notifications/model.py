@@ -365,10 +365,10 @@ class Notification:
             raise Conflict(f"is {self.status.value}: only what ended without success is tried again")
         if self.deadline is not None and self.deadline <= at:
             raise Conflict("its deadline is over")
-        if not self.message.text:
-            raise Conflict("it was never written: its template lacked a value, or its campaign ended first")
         if self.erased:
             raise Conflict("its person was erased: nobody knows any more what it said, and to whom")
+        if not self.message.text:
+            raise Conflict("it was never written: its template lacked a value, or its campaign ended first")
         return replace(
             self,
             round=self.round + 1,
