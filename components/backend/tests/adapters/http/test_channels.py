@@ -114,6 +114,33 @@ async def test_what_is_wrong_around_the_configuration_hides_nothing_that_is_wron
     assert not store.rows
 
 
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+async def test_nor_does_it_in_a_change(http, who, method):
+    path = f"{URL}/{(await _create(http))['id']}"
+    inside = {"colour": "red", "key": None, "to": "••••"}
+    answer = await http.request(method, path, json={"bogus": 1, "name": 5, "configuration": inside})
+    there = {"bogus", "name", "configuration.colour", "configuration.key"}
+    assert set(_fields(answer)) == there
+    for body in ({"bogus": 1}, {"bogus": 1, "configuration": 5}, {"bogus": 1, "configuration": {"to": "6"}}):
+        wrong = [field for field in _fields(await http.request(method, path, json=body)) if field != "configuration"]
+        assert wrong == ["bogus"]
+    for absent in (f"{URL}/4711", f"{URL}/{2**63}"):
+        body = {"bogus": 1, "configuration": inside}
+        assert "configuration.colour" not in _fields(await http.request(method, absent, json=body))
+    who[0] = Principal(2, Role.MEMBER)
+    stranger = await http.request(method, path, json={"bogus": 1, "configuration": inside})
+    assert _fields(stranger) == ["bogus"], "as of a channel that is not there"
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+async def test_a_mask_of_nothing_hides_nothing_else(http, method):
+    path = f"{URL}/{(await _create(http))['id']}"
+    inside = {"key": "••••zzzz", "colour": "red"}
+    wrong = ["configuration.key", "configuration.colour"]
+    assert _fields(await http.request(method, path, json={"configuration": inside})) == wrong
+    assert _fields(await http.post(URL, json=BOT | {"configuration": inside})) == wrong
+
+
 async def test_a_channel_is_created_with_defaults_and_its_secret_is_masked(http):
     answer = await http.post(URL, json=BOT)
     assert answer.status_code == 201

@@ -10,10 +10,12 @@ import pytest
 from adapters.providers.channels import BOT_TOKEN, TEXT, configured, send, transports
 from adapters.providers.peer import Peer, answer, answering
 from gonets.adapters.providers.http_kind import HttpKind
+from gonets.adapters.providers.slack import Slack
 from gonets.adapters.providers.smsaero import SmsAero
 from gonets.adapters.providers.telegram import Telegram
 from gonets.core.shared.json import JSON
 
+TOKEN = "XXXXXXXXXXXXXXXXXXXXXXXX"
 LOGGER = "gonets.adapters.providers"
 ACCOUNT: Mapping[str, JSON] = {"email": "a@example.com", "apiKey": "key-of-smsaero-0123", "sign": "Gonets"}
 
@@ -35,6 +37,16 @@ async def test_a_send_is_two_lines_without_the_token(caplog: pytest.LogCaptureFi
     assert (answered["message"], answered["status"]) == ("provider answered", 200)
     assert json.loads(answered["response"])["quoted"] == "***"
     assert BOT_TOKEN not in str(lines(caplog))
+
+
+async def test_slacks_address_is_a_secret_wherever_it_leads(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, LOGGER)
+    async with transports() as (_, typed), Peer(answering(answer(b"ok"))) as peer:
+        kind = Slack(typed, f"http://localhost:{peer.port}/slack")
+        webhook = f"https://hooks.slack.com/services/T000/B000/{TOKEN}"
+        await kind.send(configured(kind, {"webhookUrl": webhook}), send())
+        assert TOKEN.encode() in peer.requests[0][0]
+    assert TOKEN not in str(lines(caplog))
 
 
 async def test_a_question_what_became_of_it_is_logged_too(caplog: pytest.LogCaptureFixture) -> None:

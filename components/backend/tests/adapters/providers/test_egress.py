@@ -69,6 +69,11 @@ async def refused(egress: Egress, url: str) -> CallError:
         "[64:ff9b::127.0.0.1]",
         "[2002:7f00:1::1]",
         "[fe80::1%25lo]",
+        "[::1%25]",
+        "[::1%25%25]",
+        "[::ffff:127.0.0.1%25]",
+        "[::ffff:127.0.0.1%251]",
+        "[::ffff:127.0.0.1%2525]",
         "user:password@127.0.0.1",
         "good.example@127.0.0.1",
     ],
@@ -184,7 +189,13 @@ async def test_the_next_address_where_the_first_does_not_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "error"), [("127.0.0.1", ForbiddenAddress), ("localhost", ForbiddenAddress), ("::1", ForbiddenAddress)]
+    ("host", "error"),
+    [
+        ("127.0.0.1", ForbiddenAddress),
+        ("localhost", ForbiddenAddress),
+        ("::1", ForbiddenAddress),
+        ("::ffff:127.0.0.1%%", ForbiddenAddress),
+    ],
 )
 async def test_no_socket_to_the_inside(host: str, error: type[EgressError]) -> None:
     async with Peer(answering(answer())) as peer:

@@ -87,6 +87,14 @@ async def test_every_word(status: str, word: bytes, refusal: Refusal) -> None:
     assert SECRET not in repr(outcome)
 
 
+@pytest.mark.parametrize("said", [f"no such hook: /services/T000/B000/{SECRET}", f"unknown token {SECRET}"])
+async def test_who_repeats_the_address_tells_nobody(said: str) -> None:
+    outcome = await told(said.encode(), "404 Not Found")
+    assert isinstance(outcome, Refused)
+    assert said.split(":")[0].split(" X")[0] in outcome.reason
+    assert SECRET not in repr(outcome)
+
+
 async def test_how_long_to_wait() -> None:
     outcome = await told(b"rate_limited", "429 No", "Retry-After: 30")
     assert isinstance(outcome, Refused)

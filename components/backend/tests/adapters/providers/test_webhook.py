@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -129,6 +130,21 @@ async def test_the_users_own_headers_win() -> None:
     assert b"authorization: bearer secret" in lines
     assert [line for line in lines if line.startswith(b"content-type")] == [b"content-type: application/vnd.alert+json"]
     assert [line for line in lines if line.startswith(b"user-agent")] == [b"user-agent: mine"]
+
+
+@pytest.mark.parametrize("header", ["Bearer 0123456789abcdef", 'Bearer 01234567"89abcdef', "0123456789abcdef"])
+async def test_who_repeats_a_header_tells_nobody(header: str) -> None:
+    for said in (
+        header,
+        header.removeprefix("Bearer "),
+        json.dumps(header),
+        base64.b64encode(header.encode()).decode(),
+    ):
+        reply = answer(f"wrong token: {said}".encode(), status="401 Unauthorized")
+        outcome, *_ = await called({"headers": {"Authorization": header}}, reply)
+        assert isinstance(outcome, Refused)
+        assert "wrong token: " in outcome.reason
+        assert not {"89abcdef", said} & set(re.split(r"[ \"]", outcome.reason))
 
 
 async def test_the_signature() -> None:

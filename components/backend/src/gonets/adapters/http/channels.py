@@ -1,6 +1,6 @@
 """Routes of channels."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -228,8 +228,8 @@ _CREATED = {"Location": {"description": "Where the channel is", "schema": {"type
 
 ChannelId = Annotated[int, Path(ge=1, le=MAX_ID)]
 
-Wrong = Callable[[object, object], Sequence[tuple[str, str]]]
-"""Given what stands for a type and a configuration: fields of the configuration, and what would be right."""
+Wrong = Callable[[Request, Mapping[str, Any]], Awaitable[Sequence[tuple[str, str]]]]
+"""Given a request and its body: fields of the configuration, and what would be right."""
 
 
 def _together(wrong: Wrong) -> type[JsonRoute]:
@@ -243,11 +243,8 @@ def _together(wrong: Wrong) -> type[JsonRoute]:
                 try:
                     return await handle(request)
                 except RequestValidationError as error:
-                    body = error.body if isinstance(error.body, dict) else {}
-                    inside = [
-                        {"type": "value_error", "loc": ("body", field), "msg": reason}
-                        for field, reason in wrong(body.get("type"), body.get("configuration", {}))
-                    ]
+                    found = await wrong(request, error.body) if isinstance(error.body, dict) else ()
+                    inside = [{"type": "value_error", "loc": ("body", field), "msg": reason} for field, reason in found]
                     raise RequestValidationError([*error.errors(), *inside], body=error.body) from error
 
             return read
@@ -277,6 +274,9 @@ def router(
             updated_at=channel.updated_at,
         )
 
+    async def wrong_new(_: Request, body: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+        return manage.wrong(body.get("type"), body.get("configuration", {}))
+
     async def create_channel(who: Who, body: NewChannelBody, response: Response) -> ChannelView:
         """Secrets are encrypted, and never shown again."""
         channel = await manage.create(who, body.to_new())
@@ -290,7 +290,7 @@ def router(
         summary="Create a channel",
         status_code=HTTPStatus.CREATED,
         responses={201: {"headers": _CREATED}, **responses(*OWN, HTTPStatus.CONFLICT, TOO_LARGE)},
-        route_class_override=_together(manage.wrong),
+        route_class_override=_together(wrong_new),
     )
 
     @channels.get("", summary="List your channels, latest first", responses=responses(*OWN))
@@ -317,7 +317,20 @@ def router(
     async def get_channel(who: Who, channel_id: ChannelId) -> ChannelView:
         return view(await manage.one(who.user_id, channel_id))
 
-    changing: dict[str, Any] = {"responses": responses(*ONE, HTTPStatus.CONFLICT, TOO_LARGE)}
+    async def remember(request: Request, who: Who) -> None:
+        request.state.asking = who
+
+    async def wrong_change(request: Request, body: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+        channel_id = request.path_params["channel_id"]
+        if channel_id > MAX_ID:
+            return ()
+        return await manage.wrong_change(request.state.asking.user_id, channel_id, body.get("configuration"))
+
+    changing: dict[str, Any] = {
+        "responses": responses(*ONE, HTTPStatus.CONFLICT, TOO_LARGE),
+        "dependencies": [Depends(remember)],
+        "route_class_override": _together(wrong_change),
+    }
 
     async def change_channel(who: Who, channel_id: ChannelId, body: ChannelChange) -> ChannelView:
         """What is left out stays. Of `configuration` too: keys that are left out stay, null takes a key away, and a

@@ -69,6 +69,8 @@ class Egress:
         try:
             found: Sequence[str] = [str(ipaddress.ip_address(literal))]
         except ValueError:
+            if ":" in literal:  # no name has one, and a resolver might still make something of it
+                raise ForbiddenAddress(f"{host} is no name of a host", "check its spelling") from None
             found = await self._look_up(host, port)
         checked = []
         for text in dict.fromkeys(found):

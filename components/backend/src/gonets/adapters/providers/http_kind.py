@@ -3,11 +3,10 @@
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Annotated, Any, TypeVar
-from urllib.parse import quote
 
 from pydantic import AfterValidator
 from yarl import URL
@@ -18,7 +17,7 @@ from gonets.core.channels import masks
 from gonets.core.channels.model import Channel, Refusal, Refused, Send, SendOutcome, Step, Unknown
 from gonets.core.shared.errors import Category, InvalidFields
 from gonets.core.shared.json import JSON
-from gonets.core.shared.masking import Masking
+from gonets.core.shared.masking import Masking, forms
 
 log = logging.getLogger(__name__)
 
@@ -62,16 +61,16 @@ class HttpKind(Configured[M], ABC):
             configuration = self._read_once(channel.configuration)
         except InvalidFields as error:  # older rules let it pass
             return Refused(Refusal.CONFIGURATION, error.reason, hint="change the channel", step=Step.DESTINATION)
-        with self._logged(channel):
+        with self._logged(channel, self.told(configuration)):
             return await self._send(configuration, send)
 
     @contextmanager
-    def _logged(self, channel: Channel) -> Iterator[None]:
+    def _logged(self, channel: Channel, told: Collection[str] = ()) -> Iterator[None]:
         """Each request made inside, and each response, is a line at DEBUG, without the channel's secrets."""
         if not log.isEnabledFor(logging.DEBUG):
             yield
             return
-        mark = _masking.set(Masking(masks.texts(channel.configuration, self.secrets)))
+        mark = _masking.set(Masking({*masks.texts(channel.configuration, self.secrets), *told}))
         try:
             yield
         finally:
@@ -82,6 +81,10 @@ class HttpKind(Configured[M], ABC):
         if self._last is None or self._last[0] is not given:
             self._last = given, self.read(given)
         return self._last[1]
+
+    def told(self, configuration: M) -> Collection[str]:  # noqa: ARG002
+        """Parts of secrets that the other side is told by themselves, and may repeat."""
+        return ()
 
     @abstractmethod
     async def _send(self, configuration: M, send: Send) -> SendOutcome: ...
@@ -128,10 +131,9 @@ def _shown(body: bytes | None, masking: Masking) -> str | None:
 def words(text: object, *secrets: str | None) -> str:
     """What a provider said, in one line and shortened, secrets out."""
     said = " ".join(str(text).split())
-    for secret in secrets:
-        if secret and len(secret) >= _SHORTEST_SECRET:
-            for form in (secret, quote(secret, safe="")):
-                said = said.replace(form, "•••")
+    told = {form for secret in secrets if secret and len(secret) >= _SHORTEST_SECRET for form in forms(secret)}
+    for form in sorted(told, key=len, reverse=True):
+        said = said.replace(form, "•••")
     said = "".join(character for character in said if character.isprintable())
     return said if len(said) <= _LONGEST_WORDS else f"{said[:_LONGEST_WORDS]}…"
 

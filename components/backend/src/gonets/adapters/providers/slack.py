@@ -4,10 +4,11 @@ Its errors are single words in plain text (changelog of 2016-05-17); the word co
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated
 
 from pydantic import ConfigDict, Field
+from yarl import URL
 
 from gonets.adapters.providers.configuration import Configuration, Text, WriteOnly
 from gonets.adapters.providers.http_kind import HttpKind, Url, body_words, with_words
@@ -109,6 +110,10 @@ class Slack(HttpKind[SlackConfiguration]):
             return f"the text is too long for Slack: {len(message_text)} characters, and {LONGEST_TEXT} are allowed"
         return None
 
+    def told(self, configuration: SlackConfiguration) -> Collection[str]:
+        url = URL(configuration.webhook_url)
+        return {url.raw_path_qs, url.raw_path, url.raw_name}
+
     async def _send(self, configuration: SlackConfiguration, send: Send) -> SendOutcome:
         if problem := self.problem(send.message.text):
             return Refused(Refusal.PERMANENT, problem, hint="shorten it", step=Step.MESSAGE)
@@ -127,7 +132,7 @@ class Slack(HttpKind[SlackConfiguration]):
             timeout=_TIMEOUT,
             address=_URL,
         )
-        return _outcome(answer, url) if isinstance(answer, Answer) else answer
+        return _outcome(answer, url, *self.told(configuration)) if isinstance(answer, Answer) else answer
 
 
 def _escaped(text: str) -> str:
@@ -135,14 +140,16 @@ def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _outcome(answer: Answer, url: str) -> SendOutcome:
+def _outcome(answer: Answer, *secrets: str) -> SendOutcome:
     if answer.status == 200 and answer.body.strip() == b"ok":
         return Accepted()
     if answer.status < 300 or answer.status >= 500:
         return Unknown(f"Slack did not say whether it took the message (HTTP {answer.status})")
-    said = body_words(answer, url)
+    said = body_words(answer)
     refusal, reason, hint = _WORDS.get(said) or (
         _ELSEWHERE if answer.status < 400 else _STATUS.get(answer.status, _OTHER)
     )
-    code = said if said in _WORDS else str(answer.status)
-    return Refused(refusal, with_words(reason, said), code, hint, answer.retry_after)
+    if said in _WORDS:
+        return Refused(refusal, with_words(reason, said), said, hint, answer.retry_after)
+    reason = with_words(reason, body_words(answer, *secrets))
+    return Refused(refusal, reason, str(answer.status), hint, answer.retry_after)

@@ -17,6 +17,7 @@ from gonets.adapters.providers.egress import Egress, ForbiddenAddress, Unreachab
 from gonets.adapters.providers.smtp_replies import Stage, refused
 from gonets.adapters.providers.trust import distrusted
 from gonets.core.channels.model import Accepted, Refusal, Refused, SendOutcome, Step, Unknown
+from gonets.core.shared.masking import forms
 
 log = logging.getLogger(__name__)
 
@@ -142,14 +143,14 @@ class Mailer:
                 return Unknown("the mail server got the whole message, and did not answer in time")
             return Refused(Refusal.TEMPORARY, "the mail server did not answer in time", step=progress.stage.step)
         except _RefusedError as error:
-            return _without(account.password, error.outcome)
+            return error.outcome
         except SMTPResponseException as error:
             if not 400 <= error.code < 600:
                 words = "the mail server answered what is no SMTP"
                 if progress.handed_over:
                     return Unknown(words + ", after it got the whole message")
                 return Refused(Refusal.TEMPORARY, words, hint=_PORT, step=progress.stage.step)
-            return _without(account.password, refused(error.code, error.message, progress.stage))
+            return refused(error.code, _without(account, error.message), progress.stage)
         except (SMTPException, OSError) as error:
             if progress.handed_over:
                 return Unknown("the connection was lost after the mail server got the whole message")
@@ -361,18 +362,14 @@ async def _content(smtp: SMTP, letter: Letter, progress: _Progress) -> Accepted:
     return Accepted(queued.group(1) if queued else None)
 
 
-def _without(secret: str, outcome: Refused) -> Refused:
-    """Some servers repeat what they were told."""
-    if not secret or secret not in outcome.reason:
-        return outcome
-    return Refused(
-        outcome.refusal,
-        outcome.reason.replace(secret, "•••"),
-        code=outcome.code,
-        hint=outcome.hint,
-        retry_after=outcome.retry_after,
-        step=outcome.step,
-    )
+def _without(account: Account, text: str) -> str:
+    """Some servers repeat what they were told, as it came: encoded."""
+    if not account.password:
+        return text
+    told = forms(account.password) | forms(f"\0{account.username}\0{account.password}")
+    for form in sorted(told, key=len, reverse=True):
+        text = text.replace(form, "•••")
+    return text
 
 
 async def _quit(smtp: SMTP) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from ipaddress import ip_address
 from typing import Any
 
 import aiohttp
@@ -167,17 +166,16 @@ class HttpTransport:
             parsed = URL(url)
         except ValueError as error:
             raise aiohttp.InvalidURL(url) from error
-        if self._egress is not None and _is_literal(parsed.host or ""):
-            await self._egress.addresses(parsed.host or "", parsed.port or 0)
+        # As it stands there, not decoded: that is what is connected to.
+        host = parsed.raw_host or ""
+        if self._egress is not None and _is_literal(host):
+            await self._egress.addresses(host, parsed.port or 0)
         return parsed
 
 
 def _is_literal(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
+    """Whether aiohttp takes it for an address: also what is none, `::1%25%25` for one."""
+    return ":" in host or host.replace(".", "").isdigit()
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
@@ -104,6 +104,10 @@ class Webhook(HttpKind[WebhookConfiguration]):
     def problem(self, message_text: str) -> str | None:  # noqa: ARG002
         return None
 
+    def told(self, configuration: WebhookConfiguration) -> Collection[str]:
+        # Of "Bearer 0123" it is the second word that a server does not like.
+        return {value.partition(" ")[2].strip() for value in configuration.headers.values()}
+
     async def _send(self, configuration: WebhookConfiguration, send: Send) -> SendOutcome:
         body = json.dumps(payload(send.message), ensure_ascii=False).encode(errors="replace")
         # The user's own headers win, in whatever case they are written.
@@ -117,7 +121,7 @@ class Webhook(HttpKind[WebhookConfiguration]):
         )
         if not isinstance(answer, Answer):
             return answer
-        return _outcome(answer, configuration.secret, *configuration.headers.values())
+        return _outcome(answer, configuration.secret, *configuration.headers.values(), *self.told(configuration))
 
 
 def signature(secret: str, body: bytes) -> str:

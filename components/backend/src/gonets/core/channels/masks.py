@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator, Mapping
 
-from gonets.core.shared.errors import InvalidFields
 from gonets.core.shared.json import JSON
 
 MASK = "••••"
@@ -32,9 +31,11 @@ def _shown(value: JSON) -> JSON:
     return masked(str(value))
 
 
-def merged(old: Configuration, changes: Configuration, secrets: Collection[str]) -> dict[str, JSON]:
+def merged(
+    old: Configuration, changes: Configuration, secrets: Collection[str]
+) -> tuple[dict[str, JSON], list[tuple[str, str]]]:
     """`changes` laid over `old`, key by key: null takes a key away, a mask keeps the secret it stands for, anything
-    else replaces the whole value. Raises InvalidFields for a mask that stands for nothing."""
+    else replaces the whole value. And the fields where a mask stands for nothing: it stays there."""
     wrong: list[tuple[str, str]] = []
     new = dict(old)
     for key, value in changes.items():
@@ -44,9 +45,7 @@ def merged(old: Configuration, changes: Configuration, secrets: Collection[str])
             new[key] = _restored(f"configuration.{key}", value, old.get(key), wrong)
         else:
             new[key] = value
-    if wrong:
-        raise InvalidFields(wrong)
-    return new
+    return new, wrong
 
 
 def _restored(field: str, value: JSON, old: JSON, wrong: list[tuple[str, str]]) -> JSON:

@@ -85,8 +85,7 @@ class ManageChannels:
     async def create(self, actor: Actor, new: NewChannel) -> Channel:
         """`new.configuration` is as the owner wrote it. Raises Invalid, InvalidFields; Conflict for one too many."""
         kind = self.kind(new.type)
-        given = masks.merged({}, new.configuration, kind.secrets)
-        checked = replace(new, configuration=kind.check(given))
+        checked = replace(new, configuration=_checked(kind, {}, new.configuration))
         if await self.store.count(actor.user_id) >= MOST_CHANNELS:
             raise Conflict(f"an account can have {MOST_CHANNELS} channels; delete one first")
         channel = await self.store.add(actor.user_id, checked)
@@ -96,15 +95,12 @@ class ManageChannels:
     def wrong(self, channel_type: object, configuration: object) -> Sequence[tuple[str, str]]:
         """What is wrong in the configuration of a channel that is not taken anyway; nothing where nobody can say."""
         kind = next((kind for name, kind in self.kinds.items() if name == channel_type), None)
-        if kind is None or not isinstance(configuration, Mapping):
-            return ()
-        try:
-            kind.check(masks.merged({}, configuration, kind.secrets))
-        except Invalid as error:
-            return [(error.field, error.reason)]
-        except InvalidFields as error:
-            return error.wrong
-        return ()
+        return _wrong(kind, {}, configuration) if kind is not None else ()
+
+    async def wrong_change(self, owner_id: int, channel_id: int, configuration: object) -> Sequence[tuple[str, str]]:
+        """Likewise, of a change; nothing where there is no such channel."""
+        old = await self.store.get(owner_id, channel_id)
+        return _wrong(self.kind(old.type), old.configuration, configuration) if old is not None else ()
 
     async def one(self, owner_id: int, channel_id: int) -> Channel:
         """Raises NotFound."""
@@ -140,7 +136,7 @@ class ManageChannels:
         kind = self.kind(old.type)
         configuration = old.configuration
         if change.configuration is not None:
-            configuration = kind.check(masks.merged(old.configuration, change.configuration, kind.secrets))
+            configuration = _checked(kind, old.configuration, change.configuration)
         return replace(
             old,
             name=old.name if change.name is None else change.name,
@@ -163,6 +159,34 @@ class ManageChannels:
         who = {"user_id": actor.user_id, "api_key_id": actor.api_key_id}
         log.info("channel %s", action, extra={"channel_id": channel.id, "type": channel.type, **who, **facts})
         await self.audit.note(actor, action, channel.id, {"type": channel.type, "name": channel.name, **facts})
+
+
+def _checked(kind: ChannelKind, old: Mapping[str, JSON], changes: Mapping[str, JSON]) -> Mapping[str, JSON]:
+    """Raises Invalid, InvalidFields: masks that stand for nothing along with what else is wrong."""
+    given, wrong = masks.merged(old, changes, kind.secrets)
+    try:
+        checked = kind.check(given)
+    except (Invalid, InvalidFields) as error:
+        if not wrong:
+            raise
+        masked = {field for field, _ in wrong}
+        others = error.wrong if isinstance(error, InvalidFields) else [(error.field, error.reason)]
+        wrong += [one for one in others if one[0] not in masked]
+    if wrong:
+        raise InvalidFields(wrong)
+    return checked
+
+
+def _wrong(kind: ChannelKind, old: Mapping[str, JSON], changes: object) -> Sequence[tuple[str, str]]:
+    if not isinstance(changes, Mapping):
+        return ()
+    try:
+        _checked(kind, old, changes)
+    except Invalid as error:
+        return [(error.field, error.reason)]
+    except InvalidFields as error:
+        return error.wrong
+    return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

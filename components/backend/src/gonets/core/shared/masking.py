@@ -1,6 +1,7 @@
 """Keeping secrets out of what people read."""
 
 import json
+from base64 import b64encode
 from collections.abc import Iterable
 from typing import TypeVar
 from urllib.parse import quote
@@ -13,15 +14,15 @@ Key = TypeVar("Key", str, int)
 
 
 class Masking:
-    """Replaces secrets, and the forms they take in URLs, JSON and representations.
+    """Replaces secrets, and the forms they take in URLs, JSON, representations and base64.
 
     Those of fewer than `shortest` characters are left: they would be found inside of harmless words.
     """
 
     def __init__(self, secrets: Iterable[str], *, shortest: int = 4) -> None:
-        forms = {form for secret in secrets if len(secret) >= shortest for form in _forms(secret)}
-        self._forms = sorted(forms, key=len, reverse=True)
-        self._shortest = min(map(len, forms), default=0)
+        found = {form for secret in secrets if len(secret) >= shortest for form in forms(secret)}
+        self._forms = sorted(found, key=len, reverse=True)
+        self._shortest = min(map(len, found), default=0)
 
     def text(self, text: str) -> str:
         for form in self._forms:
@@ -57,8 +58,10 @@ class Masking:
         return changed
 
 
-def _forms(secret: str) -> set[str]:
-    return {secret, quote(secret, safe=""), json.dumps(secret)[1:-1], repr(secret)[1:-1]}
+def forms(secret: str) -> set[str]:
+    """Itself, and how it may be written elsewhere."""
+    encoded = b64encode(secret.encode(errors="replace")).decode()
+    return {secret, quote(secret, safe="", errors="replace"), json.dumps(secret)[1:-1], repr(secret)[1:-1], encoded}
 
 
 NOTHING = Masking(())
