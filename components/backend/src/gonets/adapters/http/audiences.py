@@ -10,7 +10,7 @@ from pydantic import Field, StrictInt, StrictStr
 
 from gonets.adapters.http.bodies import JsonRoute
 from gonets.adapters.http.camel import MAX_ID, Answer, Asked
-from gonets.adapters.http.problems import TOO_LARGE, responses
+from gonets.adapters.http.problems import ONE, OWN, TOO_LARGE, responses
 from gonets.core.contacts.audience import LONGEST_AUDIENCE_NAME, SavedAudience, audience_of
 from gonets.core.contacts.crowds import ManageAudiences
 from gonets.core.identity.model import Principal
@@ -76,13 +76,6 @@ class Count(Answer):
     count: int
 
 
-_WRONG = (
-    HTTPStatus.UNAUTHORIZED,
-    HTTPStatus.FORBIDDEN,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-)
-_ONE = (HTTPStatus.NOT_FOUND, *_WRONG)
 _CREATED = {"Location": {"description": "Where the audience is", "schema": {"type": "string"}}}
 
 AudienceId = Annotated[int, Path(ge=1, le=MAX_ID)]
@@ -97,29 +90,29 @@ def router(manage: ManageAudiences, authenticated: Callable[..., Awaitable[Princ
         "",
         status_code=HTTPStatus.CREATED,
         summary="Save an audience",
-        responses={201: {"headers": _CREATED}, **responses(HTTPStatus.CONFLICT, TOO_LARGE, *_WRONG)},
+        responses={201: {"headers": _CREATED}, **responses(HTTPStatus.CONFLICT, TOO_LARGE, *OWN)},
     )
     async def create_audience(who: Who, body: AudienceBody, response: Response) -> AudienceView:
         made = await manage.create(who, body.name, body.filter)
         response.headers["Location"] = f"/api/v1/audiences/{made.id}"
         return AudienceView.of(made)
 
-    @audiences.get("", summary="List your audiences, latest first", responses=responses(*_WRONG))
+    @audiences.get("", summary="List your audiences, latest first", responses=responses(*OWN))
     async def list_audiences(who: Who) -> AudienceList:
         return AudienceList(audiences=[AudienceView.of(saved) for saved in await manage.store.all(who.user_id)])
 
-    @audiences.post("/count", summary="Count who is meant", responses=responses(TOO_LARGE, *_WRONG))
+    @audiences.post("/count", summary="Count who is meant", responses=responses(TOO_LARGE, *OWN))
     async def count_audience(who: Who, body: CountBody) -> Count:
         return Count(count=await manage.count(who.user_id, audience_of(body.audience)))
 
-    @audiences.get("/{audience_id:int}", summary="Look at one audience", responses=responses(*_ONE))
+    @audiences.get("/{audience_id:int}", summary="Look at one audience", responses=responses(*ONE))
     async def get_audience(who: Who, audience_id: AudienceId) -> AudienceView:
         return AudienceView.of(await manage.get(who.user_id, audience_id))
 
     @audiences.put(
         "/{audience_id:int}",
         summary="Replace an audience",
-        responses=responses(HTTPStatus.CONFLICT, TOO_LARGE, *_ONE),
+        responses=responses(HTTPStatus.CONFLICT, TOO_LARGE, *ONE),
     )
     async def replace_audience(who: Who, audience_id: AudienceId, body: AudienceBody) -> AudienceView:
         return AudienceView.of(await manage.replace(who, audience_id, body.name, body.filter))
@@ -128,7 +121,7 @@ def router(manage: ManageAudiences, authenticated: Callable[..., Awaitable[Princ
         "/{audience_id:int}",
         status_code=HTTPStatus.NO_CONTENT,
         summary="Delete an audience",
-        responses=responses(*_ONE),
+        responses=responses(*ONE),
     )
     async def delete_audience(who: Who, audience_id: AudienceId) -> None:
         await manage.delete(who, audience_id)

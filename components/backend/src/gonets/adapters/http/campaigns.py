@@ -17,7 +17,7 @@ from gonets.adapters.http.bodies import JsonRoute
 from gonets.adapters.http.camel import MAX_ID, Answer, Asked, Name
 from gonets.adapters.http.failed import Time
 from gonets.adapters.http.notifications import RecipientView
-from gonets.adapters.http.problems import TOO_LARGE, responses
+from gonets.adapters.http.problems import ONE, OWN, TOO_LARGE, responses
 from gonets.core.campaigns.estimate import Estimate
 from gonets.core.campaigns.model import OVER, PENDING, Campaign, Counts, Status
 from gonets.core.campaigns.use_cases import (
@@ -430,14 +430,7 @@ async def _events(look: Callable[[], Awaitable[tuple[Campaign, Counts]]], closin
 CampaignId = Annotated[int, Path(ge=1, le=MAX_ID)]
 _KEY = "The same key and body again is the same campaign; the same key with another body is refused"
 Key = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=200, description=_KEY)]
-_WRONG = (
-    HTTPStatus.UNAUTHORIZED,
-    HTTPStatus.FORBIDDEN,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-)
-_ONE = (HTTPStatus.NOT_FOUND, *_WRONG)
-_STEERED = (HTTPStatus.CONFLICT, *_ONE)
+_STEERED = (HTTPStatus.CONFLICT, *ONE)
 _CREATED = {"Location": {"description": "Where the campaign is", "schema": {"type": "string"}}}
 
 
@@ -462,7 +455,7 @@ def router(
         "/campaigns",
         status_code=HTTPStatus.CREATED,
         summary="Create a campaign",
-        responses={201: {"headers": _CREATED}, **responses(HTTPStatus.CONFLICT, TOO_LARGE, *_WRONG)},
+        responses={201: {"headers": _CREATED}, **responses(HTTPStatus.CONFLICT, TOO_LARGE, *OWN)},
     )
     async def create_campaign(user: User, body: CampaignBody, response: Response, key: Key = None) -> CampaignView:
         """With `startAt` it is `scheduled` and starts by itself; without, it is a `draft`."""
@@ -470,7 +463,7 @@ def router(
         response.headers["Location"] = f"/api/v1/campaigns/{made.id}"
         return await view(made)
 
-    @routes.get("/campaigns", summary="List your campaigns, latest first", responses=responses(*_WRONG))
+    @routes.get("/campaigns", summary="List your campaigns, latest first", responses=responses(*OWN))
     async def list_campaigns(
         user: User,
         status: Status | None = None,
@@ -482,7 +475,7 @@ def router(
         views = [CampaignView.of(campaign, counts) for campaign, counts in page.campaigns]
         return CampaignList(campaigns=views, next_cursor=page.next_cursor)
 
-    @routes.get("/campaigns/{campaign_id:int}", summary="Look at one campaign", responses=responses(*_ONE))
+    @routes.get("/campaigns/{campaign_id:int}", summary="Look at one campaign", responses=responses(*ONE))
     async def get_campaign(user: User, campaign_id: CampaignId) -> CampaignView:
         return CampaignView.of(*await read.with_counts(user.user_id, campaign_id))
 
@@ -533,7 +526,7 @@ def router(
         return await view(await steer.cancel(user, campaign_id))
 
     @routes.get(
-        "/campaigns/{campaign_id:int}/messages", summary="List a campaign's messages", responses=responses(*_ONE)
+        "/campaigns/{campaign_id:int}/messages", summary="List a campaign's messages", responses=responses(*ONE)
     )
     async def list_messages(
         user: User,
@@ -549,7 +542,7 @@ def router(
         "/campaigns/{campaign_id:int}/messages/export",
         summary="Export a campaign's messages as CSV",
         response_class=StreamingResponse,
-        responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}, **responses(*_ONE)},
+        responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}, **responses(*ONE)},
     )
     async def export_messages(
         user: User, campaign_id: CampaignId, status: MessageStatus | None = None
@@ -566,7 +559,7 @@ def router(
         "/campaigns/{campaign_id:int}/events",
         summary="Follow a campaign's progress",
         response_class=StreamingResponse,
-        responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}, **responses(*_ONE)},
+        responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}, **responses(*ONE)},
     )
     async def follow_campaign(user: User, campaign_id: CampaignId) -> StreamingResponse:
         """Server-sent events: `progress` with its counts, once a second while they change, and `end` when it is over
@@ -578,7 +571,7 @@ def router(
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
 
-    @routes.post("/campaigns/{campaign_id:int}/dry-run", summary="What it would come to", responses=responses(*_ONE))
+    @routes.post("/campaigns/{campaign_id:int}/dry-run", summary="What it would come to", responses=responses(*ONE))
     async def try_campaign(user: User, campaign_id: CampaignId) -> EstimateView:
         """As the audience, the suppressions and the channels are now. Nothing is sent."""
         return EstimateView.of(await dry_run(user.user_id, campaign_id))

@@ -21,7 +21,7 @@ from pydantic import Field
 from starlette.datastructures import UploadFile
 
 from gonets.adapters.http.camel import MAX_ID, Answer
-from gonets.adapters.http.problems import TOO_LARGE, responses
+from gonets.adapters.http.problems import ONE, OWN, TOO_LARGE, responses
 from gonets.core.contacts.importing import ManageImports
 from gonets.core.contacts.imports import Format, Import, ImportStatus, Layout, Mode, Preview, Reject, Wanted
 from gonets.core.contacts.rows import is_formula
@@ -171,13 +171,6 @@ def _camel(name: str) -> str:
     return first + "".join(part.capitalize() for part in rest)
 
 
-_WRONG = (
-    HTTPStatus.UNAUTHORIZED,
-    HTTPStatus.FORBIDDEN,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-)
-_ONE = (HTTPStatus.NOT_FOUND, *_WRONG)
 _TAKEN = {"Location": {"description": "Where the import is", "schema": {"type": "string"}}}
 _REPORT: Mapping[int | str, dict[str, Any]] = {
     200: {
@@ -344,7 +337,7 @@ def router(manage: ManageImports, authenticated: Callable[..., Awaitable[Princip
         "",
         status_code=HTTPStatus.ACCEPTED,
         summary="Import contacts from a file",
-        responses={202: {"headers": _TAKEN}, **responses(HTTPStatus.BAD_REQUEST, TOO_LARGE, *_WRONG)},
+        responses={202: {"headers": _TAKEN}, **responses(HTTPStatus.BAD_REQUEST, TOO_LARGE, *OWN)},
         openapi_extra=_BODY,
     )
     async def import_contacts(who: Who, options: Options, request: Request, response: Response) -> ImportView:
@@ -359,7 +352,7 @@ def router(manage: ManageImports, authenticated: Callable[..., Awaitable[Princip
     @imports.post(
         "/preview",
         summary="Look at the first rows of a file",
-        responses=responses(HTTPStatus.BAD_REQUEST, TOO_LARGE, *_WRONG),
+        responses=responses(HTTPStatus.BAD_REQUEST, TOO_LARGE, *OWN),
         openapi_extra=_BODY,
     )
     async def preview_import(
@@ -369,7 +362,7 @@ def router(manage: ManageImports, authenticated: Callable[..., Awaitable[Princip
         async with _received(request, options) as file:
             return PreviewView.of(await manage.preview(file.path, options.wanted(file.form), rows))
 
-    @imports.get("", summary="List your imports, latest first", responses=responses(*_WRONG))
+    @imports.get("", summary="List your imports, latest first", responses=responses(*OWN))
     async def list_imports(
         who: Who,
         cursor: Annotated[str | None, Query(description="nextCursor of the page before")] = None,
@@ -378,11 +371,11 @@ def router(manage: ManageImports, authenticated: Callable[..., Awaitable[Princip
         page = await manage.page(who.user_id, cursor=cursor, limit=limit)
         return ImportList(imports=[ImportView.of(one) for one in page.imports], next_cursor=page.next_cursor)
 
-    @imports.get("/{import_id:int}", summary="Look at one import", responses=responses(*_ONE))
+    @imports.get("/{import_id:int}", summary="Look at one import", responses=responses(*ONE))
     async def get_import(who: Who, import_id: ImportId) -> ImportView:
         return ImportView.of(await manage.get(who.user_id, import_id))
 
-    @imports.post("/{import_id:int}/cancel", summary="Stop an import", responses=responses(HTTPStatus.CONFLICT, *_ONE))
+    @imports.post("/{import_id:int}/cancel", summary="Stop an import", responses=responses(HTTPStatus.CONFLICT, *ONE))
     async def cancel_import(who: Who, import_id: ImportId) -> ImportView:
         """What is written stays."""
         return ImportView.of(await manage.cancel(who, import_id))
@@ -391,7 +384,7 @@ def router(manage: ManageImports, authenticated: Callable[..., Awaitable[Princip
         "/{import_id:int}/report",
         summary="Download the rows that were not taken",
         response_class=Response,
-        responses={**_REPORT, **responses(*_ONE)},
+        responses={**_REPORT, **responses(*ONE)},
     )
     async def get_import_report(who: Who, import_id: ImportId) -> StreamingResponse:
         lines = await manage.report(who.user_id, import_id)

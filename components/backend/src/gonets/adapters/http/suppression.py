@@ -10,7 +10,7 @@ from pydantic import Field, StrictInt, StrictStr
 
 from gonets.adapters.http.bodies import JsonRoute
 from gonets.adapters.http.camel import MAX_ID, Answer, Asked
-from gonets.adapters.http.problems import TOO_LARGE, responses
+from gonets.adapters.http.problems import ONE, OWN, TOO_LARGE, responses
 from gonets.core.contacts.suppression import (
     LONGEST_REASON,
     MOST_AT_ONCE,
@@ -119,13 +119,6 @@ class ImportedView(Answer):
         return cls(read=done.read, added=done.added, known=done.known, refused=done.refused, wrong=wrong)
 
 
-_WRONG = (
-    HTTPStatus.UNAUTHORIZED,
-    HTTPStatus.FORBIDDEN,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-)
-_ONE = (HTTPStatus.NOT_FOUND, *_WRONG)
 _CSV = {
     "requestBody": {
         "required": True,
@@ -145,7 +138,7 @@ def router(manage: ManageSuppressions, who: Callable[..., Awaitable[Principal]])
         "",
         status_code=HTTPStatus.CREATED,
         summary="Put addresses on the list",
-        responses=responses(TOO_LARGE, *_WRONG),
+        responses=responses(TOO_LARGE, *OWN),
     )
     async def add_suppressions(user: User, body: SuppressionBody) -> AddedView:
         """From now on nothing is sent to them. Where one is wrong, none is added."""
@@ -154,7 +147,7 @@ def router(manage: ManageSuppressions, who: Callable[..., Awaitable[Principal]])
     @suppressions.post(
         "/import",
         summary="Put a file of addresses on the list",
-        responses=responses(TOO_LARGE, *_WRONG),
+        responses=responses(TOO_LARGE, *OWN),
         openapi_extra=_CSV,
     )
     async def import_suppressions(user: User, request: Request) -> ImportedView:
@@ -166,7 +159,7 @@ def router(manage: ManageSuppressions, who: Callable[..., Awaitable[Principal]])
             raise Invalid("body", "must be UTF-8") from error
         return ImportedView.of(await manage.load(user, text.splitlines()))
 
-    @suppressions.get("", summary="List the addresses, latest first", responses=responses(*_WRONG))
+    @suppressions.get("", summary="List the addresses, latest first", responses=responses(*OWN))
     async def list_suppressions(
         user: User,
         address: Annotated[str | None, Query(description="Only this one, as a person types it")] = None,
@@ -177,7 +170,7 @@ def router(manage: ManageSuppressions, who: Callable[..., Awaitable[Principal]])
         views = [SuppressionView.of(one) for one in page.suppressions]
         return SuppressionList(suppressions=views, next_cursor=page.next_cursor)
 
-    @suppressions.get("/{suppression_id:int}", summary="Look at one address", responses=responses(*_ONE))
+    @suppressions.get("/{suppression_id:int}", summary="Look at one address", responses=responses(*ONE))
     async def get_suppression(user: User, suppression_id: SuppressionId) -> SuppressionView:
         return SuppressionView.of(await manage.get(user.user_id, suppression_id))
 
@@ -185,7 +178,7 @@ def router(manage: ManageSuppressions, who: Callable[..., Awaitable[Principal]])
         "/{suppression_id:int}",
         status_code=HTTPStatus.NO_CONTENT,
         summary="Take an address off the list",
-        responses=responses(*_ONE),
+        responses=responses(*ONE),
     )
     async def delete_suppression(user: User, suppression_id: SuppressionId) -> None:
         """It may be written to again; a provider that refuses will put it back."""

@@ -10,7 +10,7 @@ from pydantic import Field, StrictInt, StrictStr
 
 from gonets.adapters.http.bodies import JsonRoute
 from gonets.adapters.http.camel import MAX_ID, Answer, Asked
-from gonets.adapters.http.problems import TOO_LARGE, responses
+from gonets.adapters.http.problems import ONE, OWN, TOO_LARGE, responses
 from gonets.contract import Variables
 from gonets.core.identity.model import Principal
 from gonets.core.templates import rendering
@@ -214,13 +214,6 @@ class PreviewView(Answer):
         )
 
 
-_WRONG = (
-    HTTPStatus.UNAUTHORIZED,
-    HTTPStatus.FORBIDDEN,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-)
-_ONE = (HTTPStatus.NOT_FOUND, *_WRONG)
 _CREATED: Mapping[str, object] = {"Location": {"description": "Where the template is", "schema": {"type": "string"}}}
 
 TemplateId = Annotated[int, Path(ge=1, le=MAX_ID)]
@@ -237,14 +230,14 @@ def router(
         "",
         status_code=HTTPStatus.CREATED,
         summary="Create a template",
-        responses={201: {"headers": _CREATED}, **responses(HTTPStatus.CONFLICT, TOO_LARGE, *_WRONG)},
+        responses={201: {"headers": _CREATED}, **responses(HTTPStatus.CONFLICT, TOO_LARGE, *OWN)},
     )
     async def create_template(user: User, body: TemplateBody, response: Response) -> TemplateView:
         template = await manage.create(user, body.name, Content(body.body, body.subject))
         response.headers["Location"] = f"/api/v1/templates/{template.id}"
         return TemplateView.of(template)
 
-    @templates.get("", summary="List your templates, latest first", responses=responses(*_WRONG))
+    @templates.get("", summary="List your templates, latest first", responses=responses(*OWN))
     async def list_templates(
         user: User,
         cursor: Annotated[str | None, Query(description="nextCursor of the page before")] = None,
@@ -253,14 +246,14 @@ def router(
         page = await manage.page(user.user_id, cursor=cursor, limit=limit)
         return TemplateList(templates=[TemplateView.of(one) for one in page.templates], next_cursor=page.next_cursor)
 
-    @templates.get("/{template_id:int}", summary="Look at one template", responses=responses(*_ONE))
+    @templates.get("/{template_id:int}", summary="Look at one template", responses=responses(*ONE))
     async def get_template(user: User, template_id: TemplateId) -> TemplateView:
         return TemplateView.of(await manage.get(user.user_id, template_id))
 
     @templates.put(
         "/{template_id:int}",
         summary="Replace a template",
-        responses=responses(HTTPStatus.CONFLICT, TOO_LARGE, *_ONE),
+        responses=responses(HTTPStatus.CONFLICT, TOO_LARGE, *ONE),
     )
     async def replace_template(user: User, template_id: TemplateId, body: TemplateBody) -> TemplateView:
         """Another text makes a new version."""
@@ -270,7 +263,7 @@ def router(
     @templates.patch(
         "/{template_id:int}",
         summary="Change a template",
-        responses=responses(HTTPStatus.CONFLICT, TOO_LARGE, *_ONE),
+        responses=responses(HTTPStatus.CONFLICT, TOO_LARGE, *ONE),
     )
     async def change_template(user: User, template_id: TemplateId, body: TemplateChange) -> TemplateView:
         """Another text makes a new version; what is left out stays."""
@@ -280,13 +273,13 @@ def router(
         "/{template_id:int}",
         status_code=HTTPStatus.NO_CONTENT,
         summary="Delete a template with its versions",
-        responses=responses(*_ONE),
+        responses=responses(*ONE),
     )
     async def delete_template(user: User, template_id: TemplateId) -> None:
         """What was sent by it keeps its text."""
         await manage.delete(user, template_id)
 
-    @templates.get("/{template_id:int}/versions", summary="List what it said, latest first", responses=responses(*_ONE))
+    @templates.get("/{template_id:int}/versions", summary="List what it said, latest first", responses=responses(*ONE))
     async def list_template_versions(
         user: User,
         template_id: TemplateId,
@@ -299,7 +292,7 @@ def router(
             versions=[VersionView.of(one) for one in found], next_before=found[-1].number if more else None
         )
 
-    @templates.get("/{template_id:int}/versions/{version}", summary="Look at one version", responses=responses(*_ONE))
+    @templates.get("/{template_id:int}/versions/{version}", summary="Look at one version", responses=responses(*ONE))
     async def get_template_version(
         user: User, template_id: TemplateId, version: Annotated[int, Path(ge=1, le=2**31 - 1)]
     ) -> VersionView:
@@ -308,7 +301,7 @@ def router(
     @templates.post(
         "/{template_id:int}/preview",
         summary="See what one person would get, and what it costs",
-        responses=responses(TOO_LARGE, *_ONE),
+        responses=responses(TOO_LARGE, *ONE),
     )
     async def preview_template(user: User, template_id: TemplateId, body: PreviewBody) -> PreviewView:
         """Nothing is sent. A variable without a value is named."""
