@@ -158,6 +158,7 @@ class Stage:
         return {
             **{name: value for name, value in os.environ.items() if not name.startswith(("WORKER_", "API_"))},
             "ENVIRONMENT": "test",
+            "CHANNELS_SIMULATED": "false",
             "LOG_JSON": "true",
             "LOG_LEVEL": "INFO",
             "DATABASE_NAME": self.database.name,

@@ -137,6 +137,7 @@ class Installation:
         dadata = f"http://127.0.0.1:{self.sandbox_http}/dadata/api/v1/clean"
         return self.servers.environment | {
             "ENVIRONMENT": "test",
+            "CHANNELS_SIMULATED": "false",
             # Named in full, so that keys in a developer's .env are never used for tests.
             "DADATA_API_KEY": "acceptance",
             "DADATA_SECRET_KEY": "acceptance",

@@ -25,6 +25,7 @@ PROVIDER_LINKS = ("worker-dadata", "worker-yandexgpt")
 
 TUNED: dict[str, object] = {
     "ENVIRONMENT": "test",
+    "CHANNELS_SIMULATED": "false",
     "LOG_JSON": "true",  # to be read by the accounting
     "DADATA_RATE": 0,
     "YANDEXGPT_MAX_IN_FLIGHT": 0,

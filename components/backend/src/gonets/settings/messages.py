@@ -99,5 +99,5 @@ class Channels(Group, env_prefix="CHANNELS_"):
     """Channels of all types."""
 
     test_phone: str = ""
-    simulated: bool = False
+    simulated: bool = True
     sms_directory: str = ""
