@@ -5,7 +5,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -203,6 +203,15 @@ def _no_number(value: object) -> object:
     return value
 
 
+def within_years(value: datetime) -> datetime:
+    """In UTC too it has a year from 1 to 9999: a database keeps others, and nobody can read them back."""
+    try:
+        value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must be between the years 1 and 9999 in UTC") from None
+    return value
+
+
 def _told_apart(value: Sequence[int]) -> Sequence[int]:
     if len(set(value)) < len(value):
         raise ValueError("must name each channel once")
@@ -299,7 +308,7 @@ class NotificationMessage(_Camel):
         AfterValidator(_told_apart),
     ] = []
     deadline: Annotated[
-        AwareDatetime | None,
+        Annotated[AwareDatetime, AfterValidator(within_years)] | None,
         BeforeValidator(lambda value: value if value is None else _no_number(value)),
         Field(description="After this time nothing is sent", examples=["2099-01-31T12:00:00Z"]),
     ] = None

@@ -155,6 +155,15 @@ def test_a_person_named_in_two_ways_or_in_none_is_refused(named, expected):
     assert raised.value.reason == expected
 
 
+@pytest.mark.parametrize("deadline", ["9999-12-31T23:59:59-00:01", "0001-01-01T00:00:00+00:01"])
+def test_a_deadline_that_nobody_could_read_back_is_refused(deadline):
+    with pytest.raises(Invalid) as raised:
+        read(NotificationMessage, _request(recipient=TO_ANNA, deadline=deadline))
+    assert raised.value.reason == "deadline: must be between the years 1 and 9999 in UTC"
+    last = _request(recipient=TO_ANNA, deadline="9999-12-31T23:59:59Z")
+    assert read(NotificationMessage, last).deadline.year == 9999
+
+
 def test_the_digest_of_addresses_is_what_it_was():
     """It is kept with keys for seven days: an update of the service must not make them conflicts."""
     digest = read(NotificationMessage, _request(recipient=TO_ANNA)).digest

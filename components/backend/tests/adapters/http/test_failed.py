@@ -157,6 +157,7 @@ async def test_chosen_letters_are_replayed_and_dropped(api, queue):
         ({"category": "unheard of"}, "category"),
         ({"since": "2026-01-01T00:00:00"}, "since"),
         ({"until": "0001-01-01T00:00:00+23:00"}, "until"),
+        ({"since": "9999-12-31T23:59:59-00:01"}, "since"),
         ({"ids": []}, "ids"),
         ({"ids": [None]}, "ids.0"),
     ],

@@ -6,11 +6,11 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, params
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
 from gonets.adapters.http.bodies import JsonRoute
 from gonets.adapters.http.problems import ASKED, TOO_LARGE, guarded, responses
-from gonets.contract import DeadLetterView, FailedTaskView, TaskId
+from gonets.contract import DeadLetterView, FailedTaskView, TaskId, within_years
 from gonets.core.shared.errors import Category
 from gonets.core.tasks.failed import HandleDeadLetters, HandleFailedTasks
 from gonets.core.tasks.model import MAX_TASK_ID
@@ -26,7 +26,7 @@ def _no_number(value: object) -> object:
     return value
 
 
-Time = Annotated[AwareDatetime, BeforeValidator(_no_number)]
+Time = Annotated[AwareDatetime, AfterValidator(within_years), BeforeValidator(_no_number)]
 ReasonPart = Annotated[str, Field(min_length=1, max_length=500, description="A part of the reason")]
 Since = Annotated[Time, Field(description="Failed, or set aside, at this time or later")]
 Until = Annotated[Time, Field(description="Failed, or set aside, before this time")]
