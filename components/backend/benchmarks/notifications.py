@@ -53,11 +53,13 @@ _TEXT = "Ваш код: {}. Никому его не говорите."
 
 @dataclass
 class Found:
-    """`rates`: a second, of each round: the loop's, ours without taking them in, ours. Latencies in milliseconds."""
+    """`rates`: a second, of each round: the loop's, ours without taking them in, ours. Latencies in milliseconds.
+    `apart`: where what is urgent has a worker of its own."""
 
     rates: list[tuple[float, float, float]] = field(default_factory=list)
     idle: list[float] = field(default_factory=list)
     busy: list[float] = field(default_factory=list)
+    apart: list[float] = field(default_factory=list)
 
 
 @dataclass
@@ -76,8 +78,17 @@ class Service:
     def worker(self) -> Contestant:
         return self.process("worker", "notifying worker")
 
-    def process(self, command: str, name: str) -> Contestant:
-        return Contestant(name, "gonets.entrypoints.cli", (command,), environment=self.variables)
+    @property
+    def apart(self) -> Sequence[Contestant]:
+        """One worker for what is urgent, and one for everything else."""
+        others = ",".join((topology.NOTIFICATION_REQUESTS, topology.NOTIFICATION_DISPATCH))
+        return [
+            self.process("worker", f"worker of {queues}", WORKER_QUEUES=queues)
+            for queues in (topology.NOTIFICATION_URGENT, others)
+        ]
+
+    def process(self, command: str, name: str, **variables: str) -> Contestant:
+        return Contestant(name, "gonets.entrypoints.cli", (command,), environment=self.variables | variables)
 
     def numbers(self, count: int) -> range:
         self._number += count
@@ -285,10 +296,12 @@ async def urgent(service: Service, samples: int) -> list[float]:
     return [(arrivals[text] - began) * 1000 for text, began in sent.items()][_WARM_UP:]
 
 
-async def busy(service: Service, samples: int) -> list[float]:
+async def busy(service: Service, samples: int, workers: Sequence[Contestant]) -> list[float]:
     bulk = service.numbers(int((samples + _WARM_UP) * PACE * _BULK_PER_SECOND))
     await service.hand_in(bulk)
-    with service.stage.running(service.worker):
+    with ExitStack() as running:
+        for worker in workers:
+            running.enter_context(service.stage.running(worker))
         await until(partial(_under_way, service), 60, "the worker takes nothing")
         found = await urgent(service, samples + _WARM_UP)
         if await service.taken() >= len(bulk):
@@ -324,7 +337,10 @@ async def measure(stage: Stage, ports: Sequence[int], count: int, samples: int, 
             await service.clear()
             found.idle += await idle(service, samples)
             await service.clear()
-            found.busy += await busy(service, samples)
+            found.busy += await busy(service, samples, [service.worker])
+            await _emptied(service)
+            await service.clear()
+            found.apart += await busy(service, samples, service.apart)
             await _emptied(service)
 
 
@@ -338,12 +354,12 @@ def lines(found: Found) -> list[Line]:
     return [
         Line("notifications: sent / bare loop", _ratio(found, 1), "", TARGET, at_least=True),
         Line("notifications: taken in and sent / bare loop", _ratio(found, 2), "", TARGET, at_least=True),
-        Line(
-            "an urgent one's p99: beside bulk work / idle",
-            percentile(found.busy, 99) / percentile(found.idle, 99),
-            "",
-            AT_MOST,
-            at_least=False,
+        *(
+            Line(name, percentile(values, 99) / percentile(found.idle, 99), "", AT_MOST, at_least=False)
+            for name, values in (
+                ("an urgent one's p99: beside bulk work / idle", found.busy),
+                ("the same, with a worker of its own / idle", found.apart),
+            )
         ),
     ]
 
@@ -358,7 +374,11 @@ def figures(found: Found) -> list[str]:
     for name, speeds in zip(names, zip(*found.rates, strict=True), strict=True):
         rows.append(f"  {name:<48} {median(speeds):>9,.0f}   {min(speeds):,.0f} - {max(speeds):,.0f}")
     rows += ["", f"  {'POST /api/v1/notifications to the call':<48} {'p50 ms':>9}   {'p99 ms':>7}"]
-    for name, values in (("nothing else to do", found.idle), ("beside bulk work", found.busy)):
+    for name, values in (
+        ("nothing else to do", found.idle),
+        ("beside bulk work", found.busy),
+        ("the same, with a worker of its own", found.apart),
+    ):
         rows.append(f"  {name:<48} {median(values):>9.2f}   {percentile(values, 99):>7.2f}")
     return rows
 

@@ -294,6 +294,7 @@ async def test_idle_processes_leave_at_once_on_sigterm(installation: Installatio
 WRONG = [
     ("api", {"API_PORT": "70000"}),
     ("worker", {"YANDEXGPT_ENDPOINT": "https://llm.api.cloud.yandex.net"}),
+    ("worker", {"WORKER_QUEUES": "TaskProcesingQueue"}),
     ("scheduler", {"SCHEDULER_INTERVAL": "0"}),
     ("migrate", {"DATABASE_PORT": "five"}),
     ("doctor", {"ENVIRONMENT": "prod"}),
@@ -310,6 +311,20 @@ async def test_a_wrong_variable_is_one_line_that_names_it(stack: Stack) -> None:
         assert status in (1, 2), (command, variables, output)
         assert len(output.strip().splitlines()) == 1, output
         assert list(variables)[-1] in output
+
+
+async def test_a_worker_takes_from_the_queues_that_it_is_given_only(own: Own) -> None:
+    own.installation.launch("worker", WORKER_QUEUES="NotificationUrgentQueue, CampaignDispatchQueue")
+
+    async def consumers(queue: str) -> bool:
+        return await own.queues.consumers(queue) == 1
+
+    for queue in ("NotificationUrgentQueue", "CampaignDispatchQueue"):
+        await until(lambda queue=queue: consumers(queue), f"a consumer of {queue}")  # type: ignore[misc]
+    assert await own.queues.consumers(TASKS) == 0
+    await own.worker()
+    assert await own.queues.consumers(TASKS) == 1
+    assert await own.queues.consumers("NotificationUrgentQueue") == 2
 
 
 async def test_no_secret_is_shown_where_its_variable_is_wrong(stack: Stack) -> None:

@@ -2,12 +2,24 @@
 
 import asyncio
 import gc
+import sys
+from collections.abc import Sequence, Set
 
+from gonets.adapters.rabbitmq.consumer import TaskConsumer
+from gonets.adapters.rabbitmq.receiver import Receiver
 from gonets.adapters.telemetry import metrics
 from gonets.bootstrap.worker import WorkerContainer
 from gonets.entrypoints.process import configured, every, run
 
 _LISTEN_EVERY = 60.0  # seconds
+
+
+def _wanted(receivers: Sequence[TaskConsumer | Receiver], queues: Set[str]) -> Sequence[TaskConsumer | Receiver]:
+    """Those of these queues; all of them where none is named."""
+    known = [receiver.queue for receiver in receivers]
+    if unknown := sorted(queues - set(known)):
+        sys.exit(f"WORKER_QUEUES: no worker takes from {', '.join(unknown)}; there are {', '.join(known)}")
+    return [receiver for receiver in receivers if not queues or receiver.queue in queues]
 
 
 def main() -> None:
@@ -18,13 +30,15 @@ def main() -> None:
     async def work(stop: asyncio.Event) -> None:
         end_metrics = metrics.serve(container.registry(), settings.metrics.host, settings.metrics.port)
         pools = [container.pool(), container.lazy_pool(), container.import_pool()]
-        lifeline, consumer, publisher = container.lifeline(), container.consumer(), container.publisher()
+        lifeline, publisher = container.lifeline(), container.publisher()
         notifications = container.notifications()
+        receivers = _wanted(
+            [container.consumer(), *notifications.receivers, container.campaigns(), container.import_receiver()],
+            settings.worker.takes_from,
+        )
         for pool in pools:
             await pool.open()
         await lifeline.start()
-        await consumer.start()
-        receivers = [*notifications.receivers, container.campaigns(), container.import_receiver()]
         for receiver in receivers:
             await receiver.start()
         # What is there now stays: the collector need not look at it again, nor stop the loop for every 700 new objects.
@@ -45,7 +59,6 @@ def main() -> None:
         container.dispatch().lanes.stop()
         await asyncio.gather(
             asyncio.wait([listening]),
-            consumer.stop(settings.worker.graceful_timeout),
             *(receiver.stop(settings.worker.graceful_timeout) for receiver in receivers),
         )
         await asyncio.gather(container.gates().rest(), notifications.turns.rest())

@@ -69,6 +69,12 @@ class Worker(Group, env_prefix="WORKER_"):
     first_delay: Seconds = 1
     longest_delay: Seconds = 300
     max_age: Seconds = 86_400
+    queues: str = ""
+
+    @property
+    def takes_from(self) -> frozenset[str]:
+        """The queues that this worker takes from; empty: from all."""
+        return frozenset(name.strip() for name in self.queues.split(",") if name.strip())
 
 
 class Circuit(Group, env_prefix="CIRCUIT_"):

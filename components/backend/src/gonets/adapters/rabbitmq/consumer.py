@@ -32,6 +32,8 @@ class TaskConsumer:
     message is handled apart from its channel: a provider call goes on when the broker goes away.
     """
 
+    queue = topology.TASKS
+
     def __init__(
         self,
         url: str,
@@ -87,8 +89,8 @@ class TaskConsumer:
 
     async def _consume(self, connection: AbstractConnection) -> None:
         await topology.ensure(connection, *topology.PUBLIC)
-        lost = await consume(connection, topology.TASKS, self._receive, prefetch=2 * self._concurrency)
-        log.info("taking tasks", extra={"queue": topology.TASKS, "concurrency": self._concurrency})
+        lost = await consume(connection, self.queue, self._receive, prefetch=2 * self._concurrency)
+        log.info("taking tasks", extra={"queue": self.queue, "concurrency": self._concurrency})
         await lost()
 
     async def _receive(self, message: DeliveredMessage) -> None:

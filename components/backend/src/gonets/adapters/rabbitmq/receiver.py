@@ -24,7 +24,7 @@ class Receiver:
 
     def __init__(self, url: str, queue: str, handle: Handle, *, concurrency: int) -> None:
         self._url = url
-        self._queue = queue
+        self.queue = queue
         self._handle = handle
         self._concurrency = concurrency
         self._slots = asyncio.Semaphore(concurrency)
@@ -36,7 +36,7 @@ class Receiver:
 
     async def start(self) -> None:
         self._link = asyncio.create_task(
-            keep_connected(self._url, f"gonets {self._queue}", self._consume), name=f"receiver of {self._queue}"
+            keep_connected(self._url, f"gonets {self.queue}", self._consume), name=f"receiver of {self.queue}"
         )
 
     async def stop(self, graceful_timeout: float) -> None:
@@ -54,13 +54,13 @@ class Receiver:
             for task in late:
                 task.cancel()
             if late:
-                log.warning("left with work in hand", extra={"queue": self._queue, "messages": len(late)})
+                log.warning("left with work in hand", extra={"queue": self.queue, "messages": len(late)})
                 await asyncio.wait(late)
 
     async def _consume(self, connection: AbstractConnection) -> None:
         await topology.ensure(connection, *topology.PUBLIC, *topology.INTERNAL)
-        lost = await consume(connection, self._queue, self._receive, prefetch=2 * self._concurrency)
-        log.info("taking messages", extra={"queue": self._queue, "concurrency": self._concurrency})
+        lost = await consume(connection, self.queue, self._receive, prefetch=2 * self._concurrency)
+        log.info("taking messages", extra={"queue": self.queue, "concurrency": self._concurrency})
         await lost()
 
     async def _receive(self, message: DeliveredMessage) -> None:
