@@ -58,7 +58,9 @@ async def close(connection: AbstractConnection) -> None:
     try:
         async with asyncio.timeout(2):
             await connection.close()
-    except (asyncio.CancelledError, *AWAY) as error:
+    except AWAY as error:
+        log.debug("a connection did not close in order", extra={"reason": str(error)})
+    except asyncio.CancelledError as error:
         if being_cancelled():
             raise
         log.debug("a connection did not close in order", extra={"reason": str(error)})
@@ -73,7 +75,7 @@ async def keep_connected(url: str, name: str, session: Callable[[AbstractConnect
             await session(connection)
         except (asyncio.CancelledError, *AWAY) as error:
             if being_cancelled():
-                raise
+                raise asyncio.CancelledError from error
             log.warning("lost the broker", extra={"connection": name, "reason": str(error) or type(error).__name__})
         except Exception:
             # Whatever it is: a process that lives on without its connection would be worse.
@@ -82,6 +84,14 @@ async def keep_connected(url: str, name: str, session: Callable[[AbstractConnect
             if connection is not None:
                 await close(connection)
         await asyncio.sleep(RECONNECT_PAUSE)
+
+
+async def end(link: asyncio.Task[None]) -> None:
+    """Ends a task that keeps a connection. aiormq may lose a cancellation that finds it opening a channel: it is said
+    again."""
+    while not link.done():
+        link.cancel()
+        await asyncio.wait([link], timeout=0.5)
 
 
 async def consume(

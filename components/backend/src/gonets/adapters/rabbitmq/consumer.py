@@ -1,7 +1,6 @@
 """The queue door: tasks come in from `TaskProcessingQueue`."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, asynccontextmanager
@@ -10,7 +9,7 @@ from aiormq.abc import AbstractConnection, DeliveredMessage
 
 from gonets.adapters.rabbitmq import topology
 from gonets.adapters.rabbitmq.acknowledgements import Acknowledgements
-from gonets.adapters.rabbitmq.connection import consume, keep_connected
+from gonets.adapters.rabbitmq.connection import consume, end, keep_connected
 from gonets.adapters.rabbitmq.outcomes import DeadLetters, read_task
 from gonets.core.shared.errors import Conflict, GonetsError, Invalid
 from gonets.core.shared.patience import until_available
@@ -76,9 +75,7 @@ class TaskConsumer:
         # What was taken is acknowledged before the connection goes, and with it the claim to the rest.
         await self._acknowledgements.written(timeout=1)
         if self._link:
-            self._link.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._link
+            await end(self._link)
         if self._running or self._taking:
             _, late = await asyncio.wait(self._running | self._taking, timeout=graceful_timeout)
             for task in late:

@@ -1,7 +1,6 @@
 """Takes messages of one queue and hands them to whoever handles them, so many at a time."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -10,7 +9,7 @@ from aiormq.abc import AbstractConnection, DeliveredMessage
 
 from gonets.adapters.rabbitmq import topology
 from gonets.adapters.rabbitmq.acknowledgements import Acknowledgements
-from gonets.adapters.rabbitmq.connection import consume, keep_connected
+from gonets.adapters.rabbitmq.connection import consume, end, keep_connected
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +45,7 @@ class Receiver:
             task.cancel()
         await self._acknowledgements.written(timeout=1)
         if self._link:
-            self._link.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._link
+            await end(self._link)
         if self._handling:
             _, late = await asyncio.wait(set(self._handling), timeout=graceful_timeout)
             for task in late:

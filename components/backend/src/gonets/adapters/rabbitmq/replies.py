@@ -10,7 +10,7 @@ from aiormq.abc import AbstractConnection, DeliveredMessage
 from aiormq.exceptions import ChannelLockedResource
 from pydantic import TypeAdapter, ValidationError
 
-from gonets.adapters.rabbitmq.connection import keep_connected
+from gonets.adapters.rabbitmq.connection import end, keep_connected
 from gonets.contract import TaskFailure, TaskResult
 from gonets.core.shared.errors import Unavailable
 from gonets.core.tasks.model import Failure, Waiter
@@ -45,9 +45,7 @@ class RabbitReplyInbox:
 
     async def stop(self) -> None:
         if self._link:
-            self._link.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._link
+            await end(self._link)
 
     def open(self) -> "RabbitReply | None":
         if not self._listening:
