@@ -1,8 +1,10 @@
 """An installation as its operator sees it: real processes, each with its variables, its log and its pid."""
 
 import asyncio
+import contextlib
 import itertools
 import os
+import random
 import re
 import signal
 import socket
@@ -41,11 +43,18 @@ def wait_for(look: Callable[[], bool], what: Callable[[], str], *, timeout: floa
         time.sleep(0.05)
 
 
+_handed_out: set[int] = set()
+
+
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """Below those the system gives to outgoing connections, and never twice, so it is still free later."""
+    while True:
+        port = random.randrange(10_000, 18_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            if port not in _handed_out:
+                _handed_out.add(port)
+                return port
 
 
 class Process:

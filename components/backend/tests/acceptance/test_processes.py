@@ -4,7 +4,6 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -315,15 +314,15 @@ async def test_a_wrong_variable_is_one_line_that_names_it(stack: Stack) -> None:
 
 
 async def test_a_worker_takes_from_the_queues_that_it_is_given_only(own: Own) -> None:
-    await own.worker()
+    worker = own.installation.launch("worker", WORKER_QUEUES="NotificationUrgentQueue, CampaignDispatchQueue")
 
-    async def consumers(queue: str) -> bool:
-        return await own.queues.consumers(queue) == 2
+    async def taking() -> bool:
+        return worker.log.count("taking messages") == 2
 
-    own.installation.launch("worker", WORKER_QUEUES="NotificationUrgentQueue, CampaignDispatchQueue")
-    for queue in ("NotificationUrgentQueue", "CampaignDispatchQueue"):
-        await until(partial(consumers, queue), f"a second consumer of {queue}")
-    assert await own.queues.consumers(TASKS) == 1
+    await until(taking, "a worker that takes from both")
+    assert "queue=NotificationUrgentQueue" in worker.log
+    assert "queue=CampaignDispatchQueue" in worker.log
+    assert "taking tasks" not in worker.log
 
 
 async def test_no_secret_is_shown_where_its_variable_is_wrong(stack: Stack) -> None:
