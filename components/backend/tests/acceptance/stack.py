@@ -1,7 +1,6 @@
 """An installation as its operator sees it: real processes, each with its variables, its log and its pid."""
 
 import asyncio
-import contextlib
 import itertools
 import os
 import random
@@ -43,18 +42,24 @@ def wait_for(look: Callable[[], bool], what: Callable[[], str], *, timeout: floa
         time.sleep(0.05)
 
 
-_handed_out: set[int] = set()
+_reserved: list[socket.socket] = []
 
 
 def free_port() -> int:
-    """Below those the system gives to outgoing connections, and never twice, so it is still free later."""
+    """Below those the system gives to outgoing connections, and never twice while the tests run, so it is still free
+    later: the same number is kept as a UDP port, which no other process of the tests can take as well."""
     while True:
         port = random.randrange(10_000, 18_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            if port not in _handed_out:
-                _handed_out.add(port)
-                return port
+        reservation = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            reservation.bind(("127.0.0.1", port))
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            reservation.close()
+        else:
+            _reserved.append(reservation)
+            return port
 
 
 class Process:
