@@ -75,6 +75,16 @@ async def test_the_request(sender: dict[str, Any], fields: dict[str, list[str]])
     assert parse_qs(body.decode()) == {"To": [PHONE], "Body": [TEXT], "StatusCallback": [CALLBACK], **fields}
 
 
+@pytest.mark.parametrize("text", ["a+b & c=d; 100 %41 #?", "строка\r\n\tещё «😀»\u2028", "a/b:c@d~e*f(g)'h\"i\\j|k<l>"])
+async def test_every_character_arrives(text: str) -> None:
+    reply = answer(json.dumps({"sid": SID}).encode(), status="201 Created")
+    async with transports() as (chosen, _), Peer(answering(reply)) as peer:
+        kind = Twilio(chosen, f"http://localhost:{peer.port}")
+        await kind.send(configured(kind, BASE), send(text, to=PHONE))
+        _, body = peer.requests[0]
+    assert parse_qs(body.decode("ascii"), strict_parsing=True)["Body"] == [text]
+
+
 async def test_without_a_callback(sms: Case, sandbox: Remote) -> None:
     assert isinstance(await sms.kind.send(sms.channel, sms.send()), Accepted)
     (message,) = (await sandbox.http.get("/control/inbox")).json()["messages"]
