@@ -11,7 +11,8 @@ import pytest
 from fakes.campaigns import FakeCampaignNews, FakeCampaigns
 from fakes.channels import FakeKind
 from fakes.chunks import FakeChunks, FakeEarly, FakeListed, FakeMessages, FakeObserver, FakeTurns
-from gonets.core.campaigns.dispatch import Lanes, SendChunk, reference_of
+from gonets.core.campaigns.dispatch import SendChunk, reference_of
+from gonets.core.campaigns.lanes import Lanes
 from gonets.core.campaigns.model import Campaign, Chunk, Content, Status
 from gonets.core.campaigns.windows import SendWindow
 from gonets.core.channels.model import (

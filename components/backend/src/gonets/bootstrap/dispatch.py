@@ -12,7 +12,8 @@ from gonets.adapters.postgres.providers import PostgresBudget
 from gonets.adapters.rabbitmq.campaigns import RabbitCampaignNews, Work, claimed
 from gonets.adapters.rabbitmq.publisher import Publisher
 from gonets.bootstrap.notifications import callback_url, now, policy
-from gonets.core.campaigns.dispatch import Lanes, SendChunk
+from gonets.core.campaigns.dispatch import SendChunk
+from gonets.core.campaigns.lanes import Lanes
 from gonets.core.campaigns.model import Campaign, Chunk
 from gonets.core.campaigns.turns import CampaignTurns
 from gonets.core.channels.ports import ChannelKinds, ChannelsOf

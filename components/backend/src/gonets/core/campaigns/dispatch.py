@@ -7,22 +7,21 @@ needs beyond its first try is left to its own row, which goes on as that of any 
 import asyncio
 import hashlib
 import logging
-from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
-from typing import Any
 
+from gonets.core.campaigns.lanes import Lanes
 from gonets.core.campaigns.model import Campaign, Chunk, Outcome, Waiting
+from gonets.core.campaigns.planning import Planned, Planner
 from gonets.core.campaigns.ports import CampaignNews, ChunkLine, Chunks, EarlyReceipts, Turns
+from gonets.core.campaigns.records import Records
 from gonets.core.campaigns.windows import next_opening
 from gonets.core.channels.model import (
     Accepted,
-    Address,
     Channel,
-    ChannelType,
     Message,
     Recipient,
     Refusal,
@@ -31,7 +30,7 @@ from gonets.core.channels.model import (
     SendOutcome,
     Unknown,
 )
-from gonets.core.notifications.dispatch import FindRoute, new_stamp
+from gonets.core.notifications.dispatch import FindRoute
 from gonets.core.notifications.model import Attempt, AttemptState, Notification, Status
 from gonets.core.notifications.ports import Clock, Lifeline, NotificationStore, Observer, Suppressions, Turn
 from gonets.core.notifications.routing import (
@@ -45,20 +44,16 @@ from gonets.core.notifications.routing import (
     status_of,
 )
 from gonets.core.shared.concerning import concerning
-from gonets.core.shared.errors import Invalid, Unavailable
+from gonets.core.shared.errors import Unavailable
 from gonets.core.shared.patience import until_available
-from gonets.core.templates import rendering
 
 log = logging.getLogger(__name__)
 
 _READ = 1000
 """Messages read at one time."""
-_ENOUGH = 250
-"""Outcomes worth a statement of their own; fewer wait a moment for others."""
 _MOST = 1000
+"""Outcomes that may wait to be written while further messages are sent."""
 _ANY = 10**9
-_MOMENT = 0.1
-"""Seconds."""
 _AT_ONCE = 0.1
 """Seconds of a limited rate in one step: what is begun waits for its turn that long."""
 _FEW = 10
@@ -81,37 +76,6 @@ def reference_of(campaign: Campaign) -> Callable[[int], str]:
     return reference
 
 
-class Lanes:
-    """Runs what it is given, in order, so many at one time."""
-
-    def __init__(self, width: int) -> None:
-        self.width = width
-        self.stopping = False
-        self._waiting: deque[Callable[[], Coroutine[Any, Any, None]]] = deque()
-        self._lanes: set[asyncio.Task[None]] = set()
-        self._open = 0
-
-    def add(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """`work` MUST NOT raise."""
-        self._waiting.append(work)
-        if self._open < self.width:
-            self._open += 1
-            lane = asyncio.create_task(self._run())
-            self._lanes.add(lane)
-            lane.add_done_callback(self._lanes.discard)
-
-    async def _run(self) -> None:
-        try:
-            while self._waiting:
-                await self._waiting.popleft()()
-        finally:
-            self._open -= 1
-
-    def stop(self) -> None:
-        """No further step is begun."""
-        self.stopping = True
-
-
 @dataclass(frozen=True, slots=True)
 class SendChunk:
     """Send a claimed chunk, as far as may be, and give it back.
@@ -132,7 +96,7 @@ class SendChunk:
     policy: RoutingPolicy
     now: Clock
     lanes: Lanes
-    records: "Records" = field(init=False)
+    records: Records = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "records", Records(self.chunks, self.store, self.early, self.now))
@@ -155,20 +119,6 @@ class _End(StrEnum):
     LATER = "later"
 
 
-@dataclass(slots=True)
-class _Plan:
-    """What is decided about all messages of one likeness: those whose recipients have the same kinds of addresses.
-    `end`: they are not sent, and end so."""
-
-    steps: Sequence[Candidate]
-    candidate: Candidate | None = None
-    channel: Channel | None = None
-    why: str = ""
-    end: Notification | None = None
-    taken: dict[int, tuple[Notification, datetime]] = field(default_factory=dict)
-    """By parts: what follows from being accepted."""
-
-
 class _Run:
     """One claim of a chunk."""
 
@@ -176,12 +126,10 @@ class _Run:
         self._use = use
         self._chunk = chunk
         self._campaign = campaign
-        content = campaign.content
-        self._message = Message(content.text, content.subject)
-        self._text = rendering.compile(content.text) if content.variables else None
-        self._subject = rendering.compile(content.subject, "subject") if content.variables and content.subject else None
+        self._planner = Planner(
+            campaign, route=use.route, suppressions=use.suppressions, policy=use.policy, now=use.now
+        )
         self._reference = reference_of(campaign)
-        self._plans: dict[object, _Plan] = {}
         self._unsent = 0
         self._unrecorded = 0
         self._moved = asyncio.Event()
@@ -238,18 +186,15 @@ class _Run:
             log.warning("a worker died while it sent these", extra=facts)
 
     async def _abandoned(self, message: Waiting, at: datetime) -> Outcome:
-        try:
-            said = self._rendered(message)
-        except Invalid:
-            said = self._message
-        plan = await self._plan(message, said, frozenset())
+        one = await self._planner.plan_again(message)
+        plan = one.plan
         candidate = plan.candidate or next((one for one in plan.steps if one.to is not None), None)
-        found = self._notification(message, said)
+        found = self._planner.notification(message, one.said)
         if candidate is None:
             why = "a worker died that may have sent it, and the channel is gone"
             return Outcome(message.id, found.ended(Status.UNKNOWN, why, None, at))
         attempt = self._attempt(message, candidate, plan.why, self._chunk.marked_at or at)
-        return self._outcome(message, self._settled(found, attempt.heard(_GONE, at), plan.steps, at), said)
+        return self._outcome(one, self._settled(found, attempt.heard(_GONE, at), plan.steps, at))
 
     async def _send_all(self) -> _End:
         use, beyond = self._use, self._chunk.mark
@@ -272,117 +217,39 @@ class _Run:
         use = self._use
         size = (use.lanes.width + 1) // 2
         step = found[:size]
-        listed = await self._listed(step)
-        planned = [self._as_before(message, listed) or await self._planned(message, listed) for message in step]
+        planned = await self._planner.plan(step)
         # The next step is ready when half of the last one has left: nobody waits for the slowest.
         await self._until(size // 2, _MOST)
         if self._again_at is not None:
             return 0, _End.LATER
-        rates = [rate for _, _, plan in planned if plan.channel and (rate := self._rate(plan.channel))]
+        rates = [rate for one in planned if one.plan.channel and (rate := self._rate(one.plan.channel))]
         first: Turn | None = None
         if rates:
             planned = planned[: max(1, min(_FEW, int(min(rates) * _AT_ONCE)))]
             # Before anything is begun: where its turn is far away, all of them wait as they are.
-            if (channel := planned[0][2].channel) is not None:
+            if (channel := planned[0].plan.channel) is not None:
                 turn = await self._turn(channel)
                 if isinstance(turn, timedelta):
                     self._again_at = use.now() + turn
                     return 0, _End.LATER
                 first = turn
-        mark = planned[-1][0].id
+        mark = planned[-1].message.id
         advanced = await until_available(lambda: use.chunks.advance(self._chunk, mark))
         if advanced is None:
             if first is not None:
                 first.over()
             return 0, _End.SHUT
         self._chunk = advanced
-        for place, (message, said, plan) in enumerate(planned):
-            self._begin(message, said, plan, None if place else first)
+        for place, one in enumerate(planned):
+            self._begin(one, None if place else first)
         return len(planned), None
 
-    def _begin(self, message: Waiting, said: Message, plan: _Plan, turn: Turn | None) -> None:
-        if plan.end is not None:
-            unwritten = said is self._message
-            self._record(Outcome(message.id, plan.end) if unwritten else self._outcome(message, plan.end, said))
+    def _begin(self, one: Planned, turn: Turn | None) -> None:
+        if one.plan.end is not None:
+            self._record(self._outcome(one, one.plan.end))
             return
         self._unsent += 1
-        self._use.lanes.add(partial(self._send, message, said, plan, turn))
-
-    async def _listed(self, step: Sequence[Waiting]) -> dict[str, frozenset[str]]:
-        asked: dict[str, list[str]] = {}
-        for message in step:
-            recipient = message.recipient
-            if recipient.phone is not None:
-                asked.setdefault(Address.PHONE.value, []).append(recipient.phone)
-            if recipient.email is not None:
-                asked.setdefault(Address.EMAIL.value, []).append(recipient.email)
-            if recipient.telegram_chat_id is not None:
-                asked.setdefault(Address.TELEGRAM_CHAT_ID.value, []).append(recipient.telegram_chat_id)
-        if not asked:
-            return {}
-        owner_id = self._campaign.owner_id
-        return dict(await until_available(lambda: self._use.suppressions.among(owner_id, asked)))
-
-    def _as_before(self, message: Waiting, listed: dict[str, frozenset[str]]) -> tuple[Waiting, Message, _Plan] | None:
-        """Where nothing is its own: decided as it was for another one."""
-        if self._text is not None or any(listed.values()):
-            return None
-        plan = self._plans.get(_likeness(message.recipient, _NOTHING))
-        return (message, self._message, plan) if plan else None
-
-    async def _planned(self, message: Waiting, listed: dict[str, frozenset[str]]) -> tuple[Waiting, Message, _Plan]:
-        try:
-            said = self._rendered(message)
-        except Invalid as error:
-            end = self._notification(message, self._message)
-            why = f"{error.field} {error.reason}"
-            return message, self._message, _Plan((), end=end.ended(Status.FAILED, why, None, self._use.now()))
-        shut = (
-            frozenset(kind for kind, addresses in listed.items() if message.recipient.at(Address(kind)) in addresses)
-            if listed
-            else frozenset()
-        )
-        return message, said, await self._plan(message, said, shut)
-
-    def _rendered(self, message: Waiting) -> Message:
-        """Raises Invalid, which names the variable that has no value."""
-        if self._text is None:
-            return self._message
-        subject = self._subject.render(message.values) if self._subject else self._message.subject
-        return Message(self._text.render(message.values), subject)
-
-    async def _plan(self, message: Waiting, said: Message, shut: frozenset[str]) -> _Plan:
-        """The same for all whose recipients have the same kinds of addresses, as long as their text can go by the
-        channel that is chosen."""
-        likeness = _likeness(message.recipient, shut)
-        plan = self._plans.get(likeness)
-        if plan is None:
-            plan = self._plans[likeness] = await self._decided(message, said, shut)
-        if self._text is None or (plan.channel and not self._use.route.kinds[plan.channel.type].problem(said.text)):
-            return plan
-        return await self._decided(message, said, shut)
-
-    async def _decided(self, message: Waiting, said: Message, shut: frozenset[str]) -> _Plan:
-        use, found = self._use, self._notification(message, said)
-        route = await until_available(lambda: use.route(found))
-        steps = [self._open(step, route.channels.get(step.key), shut) for step in route.steps]
-        now = use.now()
-        match decide(found, steps, now, use.policy):
-            case SendOn(candidate=candidate, why=why):
-                return _Plan(steps, candidate, route.channels[candidate.key], why)
-            case Finish(status=status, why=why, channel=key):
-                return _Plan(steps, end=found.ended(status, why, key, now))
-            case WaitUntil(at=at, status=status, why=why):
-                return _Plan(steps, end=found.waiting(at, status, why))
-            case Inquire(why=why):
-                return _Plan(steps, end=found.waiting(now, found.status, why))
-
-    def _open(self, step: Candidate, channel: Channel | None, shut: frozenset[str]) -> Candidate:
-        kind = self._use.route.kinds.get(channel.type) if channel else None
-        if kind is None or kind.address is None or kind.address.value not in shut or step.obstacle is not None:
-            return step
-        why = f"suppressed: the {kind.address.value} must not be written to"
-        return replace(step, obstacle=why, suppressed=True)
+        self._use.lanes.add(partial(self._send, one, turn))
 
     def _rate(self, channel: Channel) -> float:
         return self._use.turns.rate(self._campaign, channel)
@@ -390,11 +257,12 @@ class _Run:
     async def _turn(self, channel: Channel) -> Turn | timedelta:
         return await until_available(lambda: self._use.turns.turn(self._campaign, channel))
 
-    async def _send(self, message: Waiting, said: Message, plan: _Plan, turn: Turn | None) -> None:
+    async def _send(self, one: Planned, turn: Turn | None) -> None:
+        message = one.message
         about = {"notification_id": message.id, "contact_id": message.contact_id, "campaign_id": self._campaign.id}
         try:
             with concerning(**about):
-                self._record(await self._sent_or_left(message, said, plan, turn))
+                self._record(await self._sent_or_left(one, turn))
         except Exception:
             self._failed = True
             log.exception("an error of ours while sending", extra={"notification_id": message.id})
@@ -402,34 +270,34 @@ class _Run:
             self._unsent -= 1
             self._move()
 
-    async def _sent_or_left(self, message: Waiting, said: Message, plan: _Plan, turn: Turn | None) -> Outcome:
-        use, channel = self._use, plan.channel
+    async def _sent_or_left(self, one: Planned, turn: Turn | None) -> Outcome:
+        use, channel = self._use, one.plan.channel
         assert channel is not None  # noqa: S101 - it is to be sent
         if turn is None and self._rate(channel):
             found = await self._turn(channel)
             if isinstance(found, timedelta):
                 self._again_at = use.now() + found
                 why = f"waits for its turn: {channel.name} sends as much as it may"
-                return self._left(message, said, self._again_at, why)
+                return self._left(one, self._again_at, why)
             turn = found
         try:
-            return await self._sent_now(message, said, plan, channel)
+            return await self._sent_now(one, channel)
         finally:
             if turn is not None:
                 turn.over()
 
-    async def _sent_now(self, message: Waiting, said: Message, plan: _Plan, channel: Channel) -> Outcome:
-        use = self._use
+    async def _sent_now(self, one: Planned, channel: Channel) -> Outcome:
+        use, message = self._use, one.message
         started = use.now()
         if self._shut(started):
-            return self._left(message, said, started, "its time was over when its turn came")
+            return self._left(one, started, "its time was over when its turn came")
         if not use.lifeline.surely_holds(self._chunk):
-            return self._left(message, said, started, "the worker was out of touch when its turn came")
+            return self._left(one, started, "the worker was out of touch when its turn came")
         address = use.route.kinds[channel.type].address
         to = None if address is None else message.recipient.at(address)
         reference = self._reference(message.id)
         send = Send(
-            message=said,
+            message=one.said,
             to=to,
             reference=reference,
             callback_url=use.route.callback_url(channel.type, reference),
@@ -446,7 +314,7 @@ class _Run:
         self._sent += 1
         if isinstance(outcome, Refused):
             await self._refused(message, channel, to, outcome)
-        return self._heard(message, said, plan, outcome, to, reference, started, ended)
+        return self._heard(one, outcome, to, reference, started, ended)
 
     def _shut(self, now: datetime) -> bool:
         end_at, closes_at = self._campaign.end_at, self._chunk.closes_at
@@ -454,21 +322,20 @@ class _Run:
 
     def _heard(
         self,
-        message: Waiting,
-        said: Message,
-        plan: _Plan,
+        one: Planned,
         outcome: SendOutcome,
         to: str | None,
         reference: str,
         started: datetime,
         ended: datetime,
     ) -> Outcome:
+        message, said, plan = one
         candidate, channel, use = plan.candidate, plan.channel, self._use
         assert candidate is not None and channel is not None  # noqa: S101, PT018 - it was sent by it
         parts = outcome.parts if isinstance(outcome, Accepted) else 0
         known = plan.taken.get(parts) if parts else None
         if known is None:
-            found = self._notification(message, said)
+            found = self._planner.notification(message, said)
             attempt = self._attempt(message, candidate, plan.why, started).heard(outcome, ended)
             like = self._settled(found, attempt, plan.steps, ended)
             if parts:
@@ -480,7 +347,7 @@ class _Run:
         if isinstance(outcome, Unknown):
             facts = {"notification_id": message.id, "channel_id": channel.id, "reason": outcome.reason}
             log.warning("nobody knows whether it was taken", extra=facts)
-        text, subject = (said.text, said.subject) if self._text is not None else (None, None)
+        text, subject = self._planner.own_words(said)
         provider_id = outcome.provider_id if isinstance(outcome, Accepted) else None
         return Outcome(message.id, like, to, reference, provider_id, started, ended, text, subject)
 
@@ -519,18 +386,18 @@ class _Run:
             case SendOn(why=why) | Inquire(why=why):
                 return after.waiting(at, status_of(after, decision), why)
 
-    def _left(self, message: Waiting, said: Message, at: datetime, why: str) -> Outcome:
+    def _left(self, one: Planned, at: datetime, why: str) -> Outcome:
         """It was begun and not sent: it goes on by itself."""
-        like = self._notification(message, said).waiting(at, Status.PENDING, why)
-        return self._outcome(message, like, said)
+        found = self._planner.notification(one.message, one.said)
+        return self._outcome(one, found.waiting(at, Status.PENDING, why))
 
-    def _outcome(self, message: Waiting, like: Notification, said: Message) -> Outcome:
-        text, subject = (said.text, said.subject) if self._text is not None else (None, None)
+    def _outcome(self, one: Planned, like: Notification) -> Outcome:
+        text, subject = self._planner.own_words(one.said)
         if not like.attempts:
-            return Outcome(message.id, like, text=text, subject=subject)
+            return Outcome(one.message.id, like, text=text, subject=subject)
         [attempt] = like.attempts
         return Outcome(
-            message.id,
+            one.message.id,
             like,
             attempt.to,
             attempt.reference,
@@ -539,20 +406,6 @@ class _Run:
             attempt.ended_at,
             text,
             subject,
-        )
-
-    def _notification(self, message: Waiting, said: Message) -> Notification:
-        campaign = self._campaign
-        return Notification(
-            id=message.id,
-            owner_id=campaign.owner_id,
-            recipient=message.recipient,
-            contact_id=message.contact_id,
-            message=said,
-            route=campaign.route,
-            deadline=campaign.end_at,
-            fallback_after=campaign.fallback_after,
-            created_at=message.created_at,
         )
 
     def _attempt(self, message: Waiting, candidate: Candidate, why: str, at: datetime) -> Attempt:
@@ -595,125 +448,7 @@ class _Run:
             self._moved.set()
 
 
-_NOTHING: frozenset[str] = frozenset()
-
-
-def _likeness(recipient: Recipient, shut: frozenset[str]) -> object:
-    return recipient.phone is not None, recipient.email is not None, recipient.telegram_chat_id is not None, shut
-
-
 _FRESH = Notification(
     id=0, owner_id=0, recipient=Recipient(), message=Message(""), created_at=datetime.fromisoformat("2000-01-01T00:00Z")
 )
 """What observers are shown of a message that was never sent before."""
-
-
-class Records:
-    """Writes outcomes of all chunks of a worker together: some hundreds at a time, none later than in a moment."""
-
-    def __init__(self, chunks: Chunks, store: NotificationStore, early: EarlyReceipts, now: Clock) -> None:
-        self._chunks = chunks
-        self._store = store
-        self._early = early
-        self._now = now
-        self._gathered: list[tuple[Outcome, Callable[[bool], None]]] = []
-        self._timer: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def add(self, outcome: Outcome, recorded: Callable[[bool], None]) -> None:
-        """`recorded` is called when it is committed; with False where an error of ours prevented it."""
-        self._gathered.append((outcome, recorded))
-        if len(self._gathered) >= _ENOUGH:
-            self.flush()
-        elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_MOMENT, self.flush)
-
-    def flush(self) -> None:
-        """Writes what has gathered, as far as two statements at a time may."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        # Two statements at a time: one is planned and sent while the other waits for the disk.
-        while self._gathered and len(self._tasks) < 2:
-            batch, self._gathered = self._gathered[:_MOST], self._gathered[_MOST:]
-            task = asyncio.create_task(self._run(batch))
-            self._tasks.add(task)
-            task.add_done_callback(self._finished)
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if len(self._gathered) >= _ENOUGH or (self._gathered and self._timer is None):
-            self.flush()
-
-    async def _run(self, batch: Sequence[tuple[Outcome, Callable[[bool], None]]]) -> None:
-        try:
-            await self.write([outcome for outcome, _ in batch])
-        except Exception:
-            if len(batch) > 1:
-                for one in batch:
-                    await self._run([one])
-                return
-            log.exception("an outcome was not recorded", extra={"notification_id": batch[0][0].id})
-            batch[0][1](False)
-        else:
-            for _, recorded in batch:
-                recorded(True)
-
-    async def write(self, outcomes: Sequence[Outcome]) -> int:
-        """How many are written as they are; what somebody else changed meanwhile learns the truth by itself."""
-        written = await until_available(lambda: self._chunks.record(outcomes))
-        for outcome in outcomes:
-            if outcome.id not in written and outcome.like.attempts:
-                await self._enter(outcome)
-        tried = [outcome for outcome in outcomes if outcome.like.attempts]
-        named = [
-            (outcome.like.attempts[0].channel.id, outcome.provider_id)
-            for outcome in tried
-            if outcome.provider_id and outcome.like.attempts[0].channel.type is ChannelType.SMS_SMPP
-        ]
-        if tried:
-            await until_available(partial(self._early.settle, [outcome.reference for outcome in tried], named))
-        return len(written)
-
-    async def _enter(self, outcome: Outcome) -> None:
-        attempt = _own(outcome)
-        while found := await until_available(lambda: self._store.get(outcome.id)):
-            known = found.attempt(attempt.reference)
-            if known is None:
-                entered = replace(attempt, number=len(found.attempts) + 1, round=found.round)
-                after = replace(found, attempts=(*found.attempts, entered)).changed(entered)
-            else:
-                after = found.changed(known.heard(_said(attempt), attempt.ended_at or self._now()))
-            if after == found:
-                return
-            changed = replace(after, due_at=self._now())
-            save = partial(self._store.save, changed, new_stamp())
-            if await until_available(save):
-                return
-
-
-def _own(outcome: Outcome) -> Attempt:
-    """The attempt of this message."""
-    [like] = outcome.like.attempts
-    started_at = outcome.started_at or like.started_at
-    ended_at = outcome.ended_at
-    return replace(
-        like,
-        to=outcome.to,
-        reference=outcome.reference,
-        provider_id=outcome.provider_id,
-        started_at=started_at,
-        ended_at=ended_at,
-        counted_from=ended_at if like.counted_from else None,
-        events=tuple(replace(event, at=ended_at or event.at) for event in like.events),
-    )
-
-
-def _said(attempt: Attempt) -> SendOutcome:
-    if attempt.state is AttemptState.ACCEPTED:
-        return Accepted(attempt.provider_id, attempt.parts)
-    if attempt.state is AttemptState.REJECTED:
-        return Refused(
-            attempt.refusal or Refusal.PERMANENT, attempt.reason or "", attempt.code, attempt.hint, attempt.retry_after
-        )
-    return Unknown(attempt.reason or "")
