@@ -21,7 +21,7 @@ from urllib.parse import unquote
 
 import uvloop
 
-_MARK = b"%2Ftwilio%2F"
+_MARK = b"/twilio/"
 _LENGTH = b"content-length: "
 _REFUSED = b'{"code": 20429, "message": "Too Many Requests", "status": 429}'
 _CALLERS = 32
