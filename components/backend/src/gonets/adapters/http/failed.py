@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query, params
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
 from gonets.adapters.http.bodies import JsonRoute
+from gonets.adapters.http.pages import NextCursor
 from gonets.adapters.http.problems import ASKED, TOO_LARGE, guarded, responses
 from gonets.contract import DeadLetterView, FailedTaskView, TaskId, within_years
 from gonets.core.shared.errors import Category
@@ -66,7 +67,7 @@ class FailedTaskList(BaseModel):
     """One page, latest failure first."""
 
     tasks: Sequence[FailedTaskView]
-    next_cursor: Annotated[str | None, Field(description="Give it as `cursor` for the next page; null on the last")]
+    next_cursor: NextCursor
 
 
 class DeadLetterList(BaseModel):

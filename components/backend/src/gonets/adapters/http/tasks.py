@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from gonets.adapters.http.bodies import JsonRoute
+from gonets.adapters.http.pages import NextCursor
 from gonets.adapters.http.problems import TOO_LARGE, guarded, responses
 from gonets.contract import AttemptView, TaskError, TaskMessage, TaskResult
 from gonets.core.tasks.model import MAX_TASK_ID, TaskRecord, TaskStatus, TaskType
@@ -57,7 +58,7 @@ class TaskList(BaseModel):
     """One page, newest first."""
 
     tasks: Sequence[TaskView]
-    next_cursor: Annotated[str | None, Field(description="Give it as `cursor` for the next page; null on the last")]
+    next_cursor: NextCursor
 
 
 _LOCATION = {"Location": {"description": "Where the task can be followed", "schema": {"type": "string"}}}

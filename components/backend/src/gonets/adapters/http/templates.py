@@ -10,6 +10,7 @@ from pydantic import Field, StrictInt, StrictStr
 
 from gonets.adapters.http.bodies import JsonRoute
 from gonets.adapters.http.camel import MAX_ID, Answer, Asked
+from gonets.adapters.http.pages import Cursor, NextCursor
 from gonets.adapters.http.problems import ONE, OWN, TOO_LARGE, responses
 from gonets.contract import Variables
 from gonets.core.identity.model import Principal
@@ -121,7 +122,7 @@ class TemplateList(Answer):
     """One page, latest first."""
 
     templates: Sequence[TemplateView]
-    next_cursor: Annotated[str | None, Field(description="Give it as `cursor` for the next page; null on the last")]
+    next_cursor: NextCursor
 
 
 class VersionView(Answer):
@@ -240,7 +241,7 @@ def router(
     @templates.get("", summary="List your templates, latest first", responses=responses(*OWN))
     async def list_templates(
         user: User,
-        cursor: Annotated[str | None, Query(description="nextCursor of the page before")] = None,
+        cursor: Cursor = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> TemplateList:
         page = await manage.page(user.user_id, cursor=cursor, limit=limit)
