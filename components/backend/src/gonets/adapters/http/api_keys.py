@@ -5,12 +5,12 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path
 from pydantic import Field
 
 from gonets.adapters.http.bodies import JsonRoute
 from gonets.adapters.http.camel import MAX_ID, Answer, Asked, Name
-from gonets.adapters.http.pages import Cursor, NextCursor
+from gonets.adapters.http.pages import Cursor, Limit, NextCursor
 from gonets.adapters.http.problems import ONE, OWN, TOO_LARGE, responses
 from gonets.adapters.http.security import Security
 from gonets.core.identity.administration import ManageApiKeys
@@ -86,7 +86,7 @@ def router(manage: ManageApiKeys, security: Security) -> APIRouter:
     async def list_api_keys(
         person: Person,
         cursor: Cursor = None,
-        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+        limit: Limit = 50,
     ) -> ApiKeyList:
         """Revoked ones too."""
         page = await manage.page(person, cursor=cursor, limit=limit)

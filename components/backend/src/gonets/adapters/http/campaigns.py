@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from fastapi import APIRouter, Depends, Header, Path, Response
 from fastapi.responses import StreamingResponse
 
 from gonets.adapters.http.bodies import JsonRoute
@@ -14,7 +14,7 @@ from gonets.adapters.http.campaign_bodies import CampaignBody, CampaignChange
 from gonets.adapters.http.campaign_events import events
 from gonets.adapters.http.campaign_messages import COLUMNS, MessageList, MessageView, cells
 from gonets.adapters.http.campaign_views import CampaignList, CampaignView, DryRunView
-from gonets.adapters.http.pages import Cursor
+from gonets.adapters.http.pages import Cursor, Limit
 from gonets.adapters.http.problems import ONE, OWN, TOO_LARGE, responses
 from gonets.adapters.http.spreadsheets import csv_file
 from gonets.core.campaigns.model import Campaign, Status
@@ -63,7 +63,7 @@ def router(
         user: User,
         status: Status | None = None,
         cursor: Cursor = None,
-        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+        limit: Limit = 50,
     ) -> CampaignList:
         """With the counts of each."""
         page = await read.page(user.user_id, status=status, cursor=cursor, limit=limit)
@@ -128,7 +128,7 @@ def router(
         campaign_id: CampaignId,
         status: MessageStatus | None = None,
         cursor: Cursor = None,
-        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+        limit: Limit = 50,
     ) -> MessageList:
         page = await read.messages_of(user.user_id, campaign_id, status=status, cursor=cursor, limit=limit)
         return MessageList(messages=[MessageView.of(one) for one in page.messages], next_cursor=page.next_cursor)

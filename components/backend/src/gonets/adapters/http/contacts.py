@@ -12,7 +12,7 @@ from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from gonets.adapters.http.bodies import JsonRoute
 from gonets.adapters.http.camel import MAX_ID, Answer, Asked
-from gonets.adapters.http.pages import Cursor, NextCursor
+from gonets.adapters.http.pages import Cursor, Limit, NextCursor
 from gonets.adapters.http.problems import ONE, OWN, TOO_LARGE, responses
 from gonets.core.contacts import model
 from gonets.core.contacts.audience import LONGEST_TAG, MOST_VALUES, Audience, audience_of
@@ -261,7 +261,7 @@ def router(
             Query(description="The beginning of a phone, an e-mail address or a name", examples=["8 916"]),
         ] = None,
         cursor: Cursor = None,
-        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+        limit: Limit = 50,
     ) -> ContactList:
         """Latest first; of a search those found by phone, then by e-mail address, then by name. A page may be short,
         and even empty, where few of very many contacts are meant: go on while there is a `nextCursor`."""

@@ -5,12 +5,12 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path
 from pydantic import Field
 
 from gonets.adapters.http.bodies import JsonRoute
 from gonets.adapters.http.camel import MAX_ID, Answer
-from gonets.adapters.http.pages import Cursor, NextCursor
+from gonets.adapters.http.pages import Cursor, Limit, NextCursor
 from gonets.adapters.http.problems import responses
 from gonets.core.identity.model import Principal
 from gonets.core.reports.history import Entry, HistoryPage, Kind, ReadHistory
@@ -50,7 +50,6 @@ class HistoryView(Answer):
 
 
 Id = Annotated[int, Path(ge=1, le=MAX_ID)]
-Limit = Annotated[int, Query(ge=1, le=500)]
 _ERRORS = responses(
     HTTPStatus.UNAUTHORIZED,
     HTTPStatus.FORBIDDEN,

@@ -11,7 +11,7 @@ from pydantic import Field, StrictBool
 from gonets.adapters.http.auth import Email, NewPassword
 from gonets.adapters.http.bodies import JsonRoute
 from gonets.adapters.http.camel import MAX_ID, Answer, Asked
-from gonets.adapters.http.pages import Cursor, NextCursor
+from gonets.adapters.http.pages import Cursor, Limit, NextCursor
 from gonets.adapters.http.problems import ONE, OWN, TOO_LARGE, responses
 from gonets.adapters.http.security import Security
 from gonets.core.identity.administration import ManageUsers, ReadAudit
@@ -104,7 +104,6 @@ class AuditList(Answer):
 
 
 UserId = Annotated[int, Path(ge=1, le=MAX_ID)]
-Limit = Annotated[int, Query(ge=1, le=500)]
 
 
 def router(manage: ManageUsers, audit: ReadAudit, security: Security) -> APIRouter:
