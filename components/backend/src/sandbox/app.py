@@ -14,7 +14,7 @@ from sandbox.faults import Faults
 from sandbox.inbox import Inbox
 from sandbox.journal import Journal
 from sandbox.page import inbox_page, page
-from sandbox.provider import Desk
+from sandbox.provider import Desk, HttpProvider
 from sandbox.python_bot import PythonBot
 from sandbox.registry import NAMES, providers
 from sandbox.settings import SettingError, Settings
@@ -77,7 +77,8 @@ class Sandbox:
         app.add_routes([web.get("/ca.pem", self._certificate)])
         app.add_routes(Control(self._desk, self._providers).routes())
         for provider in self._providers:
-            app.add_routes(provider.routes())
+            if isinstance(provider, HttpProvider):
+                app.add_routes(provider.routes())
         self.http_port = _free("SANDBOX_HTTP_PORT", self._settings.bind, self._settings.http_port)
         await self._serve(app, self.http_port)
 

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from sandbox.faults import ANSWER_IS_LOST, GRPC_TO_HTTP, Verdict
 from sandbox.journal import Entry, abbreviate, masked
-from sandbox.provider import Answer, Provider
+from sandbox.provider import Answer, HttpProvider
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Answering = Callable[[web.Request, bytes], Answer | Awaitable[Answer]]
@@ -20,7 +20,7 @@ Reading = Callable[[bytes], str | None]
 NOT_JSON = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>Please sign in to the network.</body></html>"
 
 
-def endpoint(provider: Provider[Any], operation: str, answering: Answering, reading: Reading) -> Handler:
+def endpoint(provider: HttpProvider[Any], operation: str, answering: Answering, reading: Reading) -> Handler:
     """A handler for one operation of a provider.
 
     `answering` is the provider proper: it takes the request and its body, and answers, mostly at once.
@@ -50,7 +50,7 @@ def endpoint(provider: Provider[Any], operation: str, answering: Answering, read
 
 
 async def _admitted(
-    provider: Provider[Any], request: web.Request, body: bytes, answering: Answering, verdict: Verdict, entry: Entry
+    provider: HttpProvider[Any], request: web.Request, body: bytes, answering: Answering, verdict: Verdict, entry: Entry
 ) -> web.StreamResponse:
     if (refusal := provider.admit(request)) is not None:
         return _send(refusal, entry)
@@ -82,7 +82,7 @@ def _response(answer: Answer) -> web.Response:
     )
 
 
-def _refuse(provider: Provider[Any], verdict: Verdict, entry: Entry) -> web.Response:
+def _refuse(provider: HttpProvider[Any], verdict: Verdict, entry: Entry) -> web.Response:
     """Faults by which the provider says no: the call was not taken."""
     kind = verdict.kind or ""
     status = verdict.status or GRPC_TO_HTTP.get(kind, 429)
@@ -94,7 +94,7 @@ def _refuse(provider: Provider[Any], verdict: Verdict, entry: Entry) -> web.Resp
 
 
 async def _lose(
-    provider: Provider[Any], request: web.Request, answer: Answer, verdict: Verdict, entry: Entry
+    provider: HttpProvider[Any], request: web.Request, answer: Answer, verdict: Verdict, entry: Entry
 ) -> web.StreamResponse:
     """Faults after which the client cannot know what became of its call: it WAS taken."""
     if verdict.kind == "hang":

@@ -1,6 +1,8 @@
-"""What every provider played here has in common. A new one is a subclass of this and a row in `registry.py`."""
+"""What the providers played here have in common. A new one is a subclass, mostly of HttpProvider, and a row in
+`registry.py`."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
@@ -39,7 +41,7 @@ class Desk:
 
 
 class Provider(Generic[S]):
-    """One provider: its routes, its own error format, its switches (`Settings`), its documented inputs."""
+    """One provider, whatever it speaks: its switches (`Settings`) and its documented inputs."""
 
     name: ClassVar[str]
     title: ClassVar[str]
@@ -54,23 +56,9 @@ class Provider(Generic[S]):
         self.settings: S = defaults
         self._defaults = defaults
 
-    def routes(self) -> Sequence[web.RouteDef]:
-        raise NotImplementedError
-
     def grpc_handlers(self) -> Sequence[Any]:
         """Generic gRPC handlers to register; none for a provider which speaks HTTP only."""
         return ()
-
-    def error(self, status: int, message: str = "") -> Answer:
-        """An error in the provider's own words, also used for the faults "status" and "429"."""
-        raise NotImplementedError
-
-    def admit(self, request: web.Request) -> Answer | None:  # noqa: ARG002
-        """The refusal where a limit is reached; None lets the call in, and `leave` is called when it ends."""
-        return None
-
-    def leave(self) -> None:
-        """The call let in has ended."""
 
     def configure(self, body: Any) -> None:
         """Replaces the switches; what is not named goes back to its default. Raises pydantic.ValidationError."""
@@ -86,6 +74,24 @@ class Provider(Generic[S]):
 
     async def stop(self) -> None:
         """Ends what it does by itself: callbacks under way, listeners of its own."""
+
+
+class HttpProvider(Provider[S], ABC):
+    """One that is asked over HTTP: its routes, and its own error format."""
+
+    @abstractmethod
+    def routes(self) -> Sequence[web.RouteDef]: ...
+
+    @abstractmethod
+    def error(self, status: int, message: str = "") -> Answer:
+        """An error in the provider's own words, also used for the faults "status" and "429"."""
+
+    def admit(self, request: web.Request) -> Answer | None:  # noqa: ARG002
+        """The refusal where a limit is reached; None lets the call in, and `leave` is called when it ends."""
+        return None
+
+    def leave(self) -> None:
+        """The call let in has ended."""
 
 
 def to_json(value: Any) -> bytes:

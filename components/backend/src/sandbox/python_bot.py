@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sandbox.fields import json_object, text
 from sandbox.http import endpoint
-from sandbox.provider import Answer, Desk, Provider, to_json
+from sandbox.provider import Answer, Desk, HttpProvider, to_json
 
 BOT = "sandbox_bot"
 
@@ -25,7 +25,7 @@ class PythonBotSettings(BaseModel):
     registered: list[str] | None = None
 
 
-class PythonBot(Provider[PythonBotSettings]):
+class PythonBot(HttpProvider[PythonBotSettings]):
     name: ClassVar[str] = "python_bot"
     title: ClassVar[str] = "A Python bot"
     address: ClassVar[str] = "/bot/, and port 5000"

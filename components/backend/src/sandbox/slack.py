@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sandbox.fields import form, json_object, text
 from sandbox.http import endpoint
 from sandbox.limits import TokenBucket
-from sandbox.provider import Answer, Desk, Provider
+from sandbox.provider import Answer, Desk, HttpProvider
 
 SECRETS = {
     "unknown": (404, "no_service"),
@@ -36,7 +36,7 @@ class SlackSettings(BaseModel):
     per_second: int | None = Field(default=None, ge=1)
 
 
-class Slack(Provider[SlackSettings]):
+class Slack(HttpProvider[SlackSettings]):
     name: ClassVar[str] = "slack"
     title: ClassVar[str] = "Slack incoming webhooks"
     address: ClassVar[str] = "/slack/services/T000/B000/<secret>"

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from sandbox import smpp_pdus as smpp
 from sandbox.cut import reset
 from sandbox.faults import ANSWER_IS_LOST, SMPP_STATUSES, Verdict
 from sandbox.journal import Entry, abbreviate
-from sandbox.provider import Answer, Desk, Provider
+from sandbox.provider import Desk, Provider
 
 KEPT = 100_000
 LARGEST = 70_000
@@ -77,12 +76,6 @@ class Smpp(Provider[SmppSettings]):
         self._texts: OrderedDict[tuple[Any, ...], dict[int, str]] = OrderedDict()
         self._ids = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
-
-    def routes(self) -> Sequence[web.RouteDef]:
-        return ()
-
-    def error(self, status: int, message: str = "") -> Answer:
-        return Answer(status, message.encode())
 
     def reset(self) -> None:
         super().reset()

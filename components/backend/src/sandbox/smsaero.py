@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sandbox.fields import any_form, form, json_object, text
 from sandbox.http import endpoint
-from sandbox.provider import Answer, Desk, Provider, to_json
+from sandbox.provider import Answer, Desk, HttpProvider, to_json
 from sandbox.sms import parts
 
 SHORTEST_TEXT, LONGEST_TEXT = 2, 640
@@ -77,7 +77,7 @@ class Message:
         }
 
 
-class SmsAero(Provider[SmsAeroSettings]):
+class SmsAero(HttpProvider[SmsAeroSettings]):
     name: ClassVar[str] = "smsaero"
     title: ClassVar[str] = "SMSAero v2"
     address: ClassVar[str] = "/smsaero/v2/"

@@ -8,14 +8,13 @@ from email.message import EmailMessage
 from email.policy import default
 from typing import Any, ClassVar, cast
 
-from aiohttp import web
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from pydantic import BaseModel, ConfigDict
 
 from sandbox.cut import reset
 from sandbox.faults import ANSWER_IS_LOST, Verdict
 from sandbox.journal import Entry, abbreviate
-from sandbox.provider import Answer, Desk, Provider
+from sandbox.provider import Desk, Provider
 from sandbox.sms import parts
 
 LARGEST = 10 * 2**20
@@ -53,12 +52,6 @@ class Smtp(Provider[SmtpSettings]):
         self._servers: list[asyncio.Server] = []
         self._sessions: set[_Server] = set()
         self._count = 0
-
-    def routes(self) -> Sequence[web.RouteDef]:
-        return ()
-
-    def error(self, status: int, message: str = "") -> Answer:
-        return Answer(status, message.encode())
 
     async def listen(self, bind: str, port: int, context: ssl.SSLContext, *, implicit: bool) -> None:
         server = await asyncio.get_running_loop().create_server(

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sandbox.fields import any_form, json_object, text
 from sandbox.http import endpoint
 from sandbox.limits import TokenBucket
-from sandbox.provider import Answer, Desk, Provider, to_json
+from sandbox.provider import Answer, Desk, HttpProvider, to_json
 
 LONGEST_TEXT = 4096
 MOVED_TO = -1001234567890
@@ -45,7 +45,7 @@ class TelegramSettings(BaseModel):
     per_chat_per_second: int | None = Field(default=None, ge=1)
 
 
-class Telegram(Provider[TelegramSettings]):
+class Telegram(HttpProvider[TelegramSettings]):
     name: ClassVar[str] = "telegram"
     title: ClassVar[str] = "Telegram bots"
     address: ClassVar[str] = "/telegram/bot<token>/"

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sandbox.fields import form
 from sandbox.http import endpoint
-from sandbox.provider import Answer, Desk, Provider, to_json
+from sandbox.provider import Answer, Desk, HttpProvider, to_json
 from sandbox.sms import parts
 from sandbox.twilio_callbacks import Callbacks, Manner
 
@@ -116,7 +116,7 @@ class Message:
         }
 
 
-class Twilio(Provider[TwilioSettings]):
+class Twilio(HttpProvider[TwilioSettings]):
     name: ClassVar[str] = "twilio"
     title: ClassVar[str] = "Twilio SMS"
     address: ClassVar[str] = f"/twilio/{API}/Accounts/<sid>/"

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from sandbox.fields import json_object, text
 from sandbox.http import endpoint
 from sandbox.journal import masked
-from sandbox.provider import Answer, Desk, Provider, to_json
+from sandbox.provider import Answer, Desk, HttpProvider, to_json
 
 
 class WebhookSettings(BaseModel):
@@ -23,7 +23,7 @@ class WebhookSettings(BaseModel):
     secret: str | None = None
 
 
-class Webhook(Provider[WebhookSettings]):
+class Webhook(HttpProvider[WebhookSettings]):
     name: ClassVar[str] = "webhook"
     title: ClassVar[str] = "A server that takes webhooks"
     address: ClassVar[str] = "/webhook/<anything>"

@@ -27,8 +27,11 @@ from gonets.core.tasks.gate import permits_of
 from gonets.settings import Settings
 
 
-class _NobodyListed:
+@dataclass(frozen=True, slots=True)
+class _AskedTogether:
     """For routes that are found once for many recipients: whose addresses are listed is asked for all of them."""
+
+    suppressions: Suppressions
 
     async def among(
         self,
@@ -38,7 +41,7 @@ class _NobodyListed:
         return {}
 
     async def opted_out(self, owner_id: int, kind: str, address: str, reason: str) -> None:
-        raise NotImplementedError("a route only asks")
+        await self.suppressions.opted_out(owner_id, kind, address, reason)
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def dispatch(
         suppressions,
         store,
         reports,
-        FindRoute(RecentChannels(channels), kinds, url, _NobodyListed()),
+        FindRoute(RecentChannels(channels), kinds, url, _AskedTogether(suppressions)),
         lifeline,
         CampaignTurns(channel_turns, budget),
         observer,

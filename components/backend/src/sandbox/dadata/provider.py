@@ -16,7 +16,7 @@ from sandbox.dadata.emails import clean_email
 from sandbox.dadata.phones import clean_phone
 from sandbox.http import endpoint
 from sandbox.limits import TokenBucket
-from sandbox.provider import Answer, Desk, Provider, to_json
+from sandbox.provider import Answer, Desk, HttpProvider, to_json
 
 Cleaner = Callable[[str], dict[str, Any]]
 
@@ -32,7 +32,7 @@ class DadataSettings(BaseModel):
     balance: float = 150.0
 
 
-class Dadata(Provider[DadataSettings]):
+class Dadata(HttpProvider[DadataSettings]):
     name: ClassVar[str] = "dadata"
     title: ClassVar[str] = "Dadata: clean phone, clean e-mail"
     address: ClassVar[str] = "/dadata/api/v1/"

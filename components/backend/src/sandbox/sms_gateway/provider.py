@@ -11,7 +11,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from sandbox.http import endpoint
-from sandbox.provider import Answer, Desk, Provider, to_json
+from sandbox.provider import Answer, Desk, HttpProvider, to_json
 from sandbox.sms_gateway.jwt import TokenError, sign, verify
 
 PATHS = {"delivered": ("queued", "sent", "delivered"), "undelivered": ("queued", "sent", "undelivered")}
@@ -30,7 +30,7 @@ class SmsGatewaySettings(BaseModel):
     password: str | None = None
 
 
-class SmsGateway(Provider[SmsGatewaySettings]):
+class SmsGateway(HttpProvider[SmsGatewaySettings]):
     name: ClassVar[str] = "sms_gateway"
     title: ClassVar[str] = "A plain SMS gateway behind a bearer JWT"
     address: ClassVar[str] = "/sms-gateway/"

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sandbox.faults import GRPC_TO_HTTP
 from sandbox.http import endpoint
-from sandbox.provider import Answer, Desk, Provider, to_json
+from sandbox.provider import Answer, Desk, HttpProvider, to_json
 from sandbox.yandexgpt.grpc_api import CODES, GrpcApi, code_for
 from sandbox.yandexgpt.texts import MODEL_VERSION, Completion, Prompt, RefusedError, complete, pieces
 
@@ -29,7 +29,7 @@ class YandexGptSettings(BaseModel):
     max_in_flight: int | None = Field(default=None, ge=1)
 
 
-class YandexGpt(Provider[YandexGptSettings]):
+class YandexGpt(HttpProvider[YandexGptSettings]):
     name: ClassVar[str] = "yandexgpt"
     title: ClassVar[str] = "YandexGPT: text generation, gRPC and REST"
     address: ClassVar[str] = "gRPC port, and /yandexgpt/foundationModels/v1/completion"

@@ -67,5 +67,16 @@ async def http(door: Door) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
+def make_http(app: FastAPI) -> Callable[[str], httpx.AsyncClient]:
+    """Makes clients for who holds a token; `app` is the module's own."""
+
+    def make(token: str) -> httpx.AsyncClient:
+        headers = {"Authorization": f"Bearer {token}"}
+        return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gonets", headers=headers)
+
+    return make
+
+
+@pytest.fixture
 def task() -> Task:
     return Task(1, TaskType.PHONE, "8 916 823 34 54")

@@ -4,7 +4,6 @@ import csv
 import io
 from datetime import UTC, datetime
 
-import httpx
 import openpyxl
 import pytest
 
@@ -60,15 +59,6 @@ def app(audit):
     allowed = Security(FakeAuthenticate(HOLDERS)).principal(Scope.CONTACTS)
     routers = [contacts.router(manage, export, tag, enrich, allowed), audiences.router(kept, allowed)]
     return create_app(routers, health.router({}, {}), documentation=True)
-
-
-@pytest.fixture
-async def make_http(app):
-    def make(holder):
-        headers = {"Authorization": f"Bearer {holder}"}
-        return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gonets", headers=headers)
-
-    return make
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The JSON of addresses that must not be written to, over fakes."""
 
-import httpx
 import pytest
 
 from fakes.identity import FakeAuditLog, FakeAuthenticate
@@ -26,15 +25,6 @@ def app():
     manage = ManageSuppressions(FakeSuppressions(), PhoneNumbers("RU"), AuditOf(FakeAuditLog(), "suppression"))
     router = suppression.router(manage, Security(FakeAuthenticate(HOLDERS)).principal(Scope.CONTACTS))
     return create_app([router], health.router({}, {}), documentation=True)
-
-
-@pytest.fixture
-async def make_http(app):
-    def make(holder):
-        headers = {"Authorization": f"Bearer {holder}"}
-        return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gonets", headers=headers)
-
-    return make
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The JSON of templates, over fakes."""
 
-import httpx
 import pytest
 
 from fakes.identity import FakeAuditLog, FakeAuthenticate
@@ -39,15 +38,6 @@ def app():
     security = Security(FakeAuthenticate(HOLDERS))
     router = templates.router(manage, preview, "RUB", security.principal(Scope.NOTIFICATIONS))
     return create_app([router], health.router({}, {}), documentation=True)
-
-
-@pytest.fixture
-async def make_http(app):
-    def make(holder):
-        headers = {"Authorization": f"Bearer {holder}"}
-        return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gonets", headers=headers)
-
-    return make
 
 
 @pytest.fixture

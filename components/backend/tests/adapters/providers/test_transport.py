@@ -9,7 +9,7 @@ import socket
 import time
 import tracemalloc
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 import pytest
@@ -72,21 +72,6 @@ async def test_a_name_server_that_never_answers(make: Make, monkeypatch: pytest.
 
     monkeypatch.setattr(aiohttp.connector.DefaultResolver, "resolve", hang)
     assert (await failure(make(**SHORT), "http://somewhere.invalid/")).category is Category.UNAVAILABLE
-
-
-@pytest.fixture
-def full_backlog() -> Iterator[int]:
-    """The port of a listener whose queue is full: further SYNs are dropped."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        fillers = [socket.socket() for _ in range(4)]
-        for filler in fillers:
-            filler.setblocking(False)
-            filler.connect_ex(listener.getsockname())
-        yield listener.getsockname()[1]
-        for filler in fillers:
-            filler.close()
 
 
 async def test_a_connect_that_hangs(make: Make, full_backlog: int) -> None:

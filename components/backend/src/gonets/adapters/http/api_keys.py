@@ -5,11 +5,12 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path
 from pydantic import Field
 
 from gonets.adapters.http.bodies import JsonRoute
 from gonets.adapters.http.camel import MAX_ID, Answer, Asked, Name
+from gonets.adapters.http.pages import Cursor, Limit, NextCursor
 from gonets.adapters.http.problems import ONE, OWN, TOO_LARGE, responses
 from gonets.adapters.http.security import Security
 from gonets.core.identity.administration import ManageApiKeys
@@ -59,7 +60,7 @@ class ApiKeyList(Answer):
     """One page, latest first."""
 
     api_keys: Sequence[ApiKeyView]
-    next_cursor: Annotated[str | None, Field(description="Give it as `cursor` for the next page; null on the last")]
+    next_cursor: NextCursor
 
 
 KeyId = Annotated[int, Path(ge=1, le=MAX_ID)]
@@ -84,8 +85,8 @@ def router(manage: ManageApiKeys, security: Security) -> APIRouter:
     @keys.get("", summary="List your API keys, latest first", responses=responses(*OWN))
     async def list_api_keys(
         person: Person,
-        cursor: Annotated[str | None, Query(description="nextCursor of the page before")] = None,
-        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+        cursor: Cursor = None,
+        limit: Limit = 50,
     ) -> ApiKeyList:
         """Revoked ones too."""
         page = await manage.page(person, cursor=cursor, limit=limit)

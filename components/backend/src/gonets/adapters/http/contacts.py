@@ -12,6 +12,7 @@ from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from gonets.adapters.http.bodies import JsonRoute
 from gonets.adapters.http.camel import MAX_ID, Answer, Asked
+from gonets.adapters.http.pages import Cursor, Limit, NextCursor
 from gonets.adapters.http.problems import ONE, OWN, TOO_LARGE, responses
 from gonets.core.contacts import model
 from gonets.core.contacts.audience import LONGEST_TAG, MOST_VALUES, Audience, audience_of
@@ -61,40 +62,15 @@ ConsentAt = Annotated[
 ]
 
 
-class _Kept(Asked):
-    """`id`, `createdAt`, `updatedAt` and what a provider said may come along, as an answer had them, and change
-    nothing."""
+class _Person(Asked):
+    """What create, replace and change have in common. `id`, `createdAt`, `updatedAt` and what a provider said may come
+    along, as an answer had them, and change nothing."""
 
     id: Annotated[StrictInt | None, Field(description="Changes nothing", examples=[1])] = None
     operator: Annotated[StrictStr | None, Field(description="Changes nothing", examples=[None])] = None
     quality_code: Annotated[StrictInt | None, Field(description="Changes nothing", examples=[None])] = None
     created_at: Annotated[StrictStr | None, Field(description="Changes nothing", examples=[None])] = None
     updated_at: Annotated[StrictStr | None, Field(description="Changes nothing", examples=[None])] = None
-
-    def to_given(self) -> Given:
-        names = {type(self).model_fields[name].alias: name for name in self.model_fields_set}
-        return {field: getattr(self, names[field]) for field in model.Field if field in names}
-
-
-class ContactBody(_Kept):
-    """A person with their addresses; what is left out, they have not."""
-
-    name: Name
-    phone: Phone = None
-    email: Email = None
-    telegram_chat_id: ChatId = None
-    tags: Tags = None
-    timezone: Zone = None
-    operator_code: OperatorCode = None
-    attributes: Attributes = None
-    consent: Consent = None
-    consent_at: ConsentAt = None
-
-
-class ContactChange(_Kept):
-    """What is to be different: what is left out stays, and null takes a value away. `tags` and `attributes` are
-    replaced as a whole."""
-
     name: Name = ""
     phone: Phone = None
     email: Email = None
@@ -105,6 +81,21 @@ class ContactChange(_Kept):
     attributes: Attributes = None
     consent: Consent = None
     consent_at: ConsentAt = None
+
+    def to_given(self) -> Given:
+        names = {type(self).model_fields[name].alias: name for name in self.model_fields_set}
+        return {field: getattr(self, names[field]) for field in model.Field if field in names}
+
+
+class ContactBody(_Person):
+    """A person with their addresses; what is left out, they have not."""
+
+    name: Name
+
+
+class ContactChange(_Person):
+    """What is to be different: what is left out stays, and null takes a value away. `tags` and `attributes` are
+    replaced as a whole."""
 
 
 class ContactView(Answer):
@@ -151,7 +142,7 @@ class ContactList(Answer):
     """One page. A page may be short, even empty, before the last one: only `nextCursor` tells."""
 
     contacts: Sequence[ContactView]
-    next_cursor: Annotated[str | None, Field(description="Give it as `cursor` for the next page; null on the last")]
+    next_cursor: NextCursor
 
 
 _CHANGED = responses(HTTPStatus.CONFLICT, TOO_LARGE, *ONE)
@@ -269,8 +260,8 @@ def router(
             str | None,
             Query(description="The beginning of a phone, an e-mail address or a name", examples=["8 916"]),
         ] = None,
-        cursor: Annotated[str | None, Query(description="nextCursor of the page before")] = None,
-        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+        cursor: Cursor = None,
+        limit: Limit = 50,
     ) -> ContactList:
         """Latest first; of a search those found by phone, then by e-mail address, then by name. A page may be short,
         and even empty, where few of very many contacts are meant: go on while there is a `nextCursor`."""

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query, params
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
 from gonets.adapters.http.bodies import JsonRoute
+from gonets.adapters.http.pages import Limit, NextCursor
 from gonets.adapters.http.problems import ASKED, TOO_LARGE, guarded, responses
 from gonets.contract import DeadLetterView, FailedTaskView, TaskId, within_years
 from gonets.core.shared.errors import Category
@@ -30,7 +31,6 @@ Time = Annotated[AwareDatetime, AfterValidator(within_years), BeforeValidator(_n
 ReasonPart = Annotated[str, Field(min_length=1, max_length=500, description="A part of the reason")]
 Since = Annotated[Time, Field(description="Failed, or set aside, at this time or later")]
 Until = Annotated[Time, Field(description="Failed, or set aside, before this time")]
-Limit = Annotated[int, Query(ge=1, le=500)]
 
 
 class _Which(BaseModel):
@@ -66,7 +66,7 @@ class FailedTaskList(BaseModel):
     """One page, latest failure first."""
 
     tasks: Sequence[FailedTaskView]
-    next_cursor: Annotated[str | None, Field(description="Give it as `cursor` for the next page; null on the last")]
+    next_cursor: NextCursor
 
 
 class DeadLetterList(BaseModel):

@@ -5,11 +5,12 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path
 from pydantic import Field
 
 from gonets.adapters.http.bodies import JsonRoute
 from gonets.adapters.http.camel import MAX_ID, Answer
+from gonets.adapters.http.pages import Cursor, Limit, NextCursor
 from gonets.adapters.http.problems import responses
 from gonets.core.identity.model import Principal
 from gonets.core.reports.history import Entry, HistoryPage, Kind, ReadHistory
@@ -41,7 +42,7 @@ class HistoryView(Answer):
     """One page, latest first."""
 
     entries: Sequence[HistoryEntryView]
-    next_cursor: Annotated[str | None, Field(description="Give it as `cursor` for the next page; null on the last")]
+    next_cursor: NextCursor
 
     @classmethod
     def of(cls, page: HistoryPage) -> "HistoryView":
@@ -49,8 +50,6 @@ class HistoryView(Answer):
 
 
 Id = Annotated[int, Path(ge=1, le=MAX_ID)]
-Cursor = Annotated[str | None, Query(description="nextCursor of the page before")]
-Limit = Annotated[int, Query(ge=1, le=500)]
 _ERRORS = responses(
     HTTPStatus.UNAUTHORIZED,
     HTTPStatus.FORBIDDEN,

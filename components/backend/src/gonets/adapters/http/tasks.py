@@ -10,8 +10,9 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from gonets.adapters.http.bodies import JsonRoute
+from gonets.adapters.http.pages import Limit, NextCursor
 from gonets.adapters.http.problems import TOO_LARGE, guarded, responses
-from gonets.contract import AttemptView, TaskError, TaskMessage, TaskResult
+from gonets.contract import TaskAttemptView, TaskError, TaskMessage, TaskResult
 from gonets.core.tasks.model import MAX_TASK_ID, TaskRecord, TaskStatus, TaskType
 from gonets.core.tasks.use_cases import ReadTasks, SubmitTask
 
@@ -31,7 +32,7 @@ class TaskView(BaseModel):
     created_at: datetime
     updated_at: datetime
     next_attempt_at: Annotated[datetime | None, Field(description="Of a parked task")]
-    history: Annotated[Sequence[AttemptView], Field(description="Tries that failed; not in lists")] = ()
+    history: Annotated[Sequence[TaskAttemptView], Field(description="Tries that failed; not in lists")] = ()
 
     @classmethod
     def of(cls, record: TaskRecord) -> "TaskView":
@@ -49,7 +50,7 @@ class TaskView(BaseModel):
             created_at=record.created_at,
             updated_at=record.updated_at,
             next_attempt_at=record.next_attempt_at,
-            history=[AttemptView.of(attempt) for attempt in record.history],
+            history=[TaskAttemptView.of(attempt) for attempt in record.history],
         )
 
 
@@ -57,7 +58,7 @@ class TaskList(BaseModel):
     """One page, newest first."""
 
     tasks: Sequence[TaskView]
-    next_cursor: Annotated[str | None, Field(description="Give it as `cursor` for the next page; null on the last")]
+    next_cursor: NextCursor
 
 
 _LOCATION = {"Location": {"description": "Where the task can be followed", "schema": {"type": "string"}}}
@@ -118,7 +119,7 @@ def router(submit: SubmitTask, read: ReadTasks, wait: timedelta, guards: Sequenc
         status: TaskStatus | None = None,
         task_type: TaskType | None = None,
         cursor: Annotated[str | None, Query(description="next_cursor of the page before")] = None,
-        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+        limit: Limit = 50,
     ) -> TaskList:
         page = await read.page(status=status, task_type=task_type, cursor=cursor, limit=limit)
         return TaskList(tasks=[TaskView.of(record) for record in page.records], next_cursor=page.next_cursor)

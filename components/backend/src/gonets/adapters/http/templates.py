@@ -10,6 +10,7 @@ from pydantic import Field, StrictInt, StrictStr
 
 from gonets.adapters.http.bodies import JsonRoute
 from gonets.adapters.http.camel import MAX_ID, Answer, Asked
+from gonets.adapters.http.pages import Cursor, Limit, NextCursor
 from gonets.adapters.http.problems import ONE, OWN, TOO_LARGE, responses
 from gonets.contract import Variables
 from gonets.core.identity.model import Principal
@@ -121,7 +122,7 @@ class TemplateList(Answer):
     """One page, latest first."""
 
     templates: Sequence[TemplateView]
-    next_cursor: Annotated[str | None, Field(description="Give it as `cursor` for the next page; null on the last")]
+    next_cursor: NextCursor
 
 
 class VersionView(Answer):
@@ -240,8 +241,8 @@ def router(
     @templates.get("", summary="List your templates, latest first", responses=responses(*OWN))
     async def list_templates(
         user: User,
-        cursor: Annotated[str | None, Query(description="nextCursor of the page before")] = None,
-        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+        cursor: Cursor = None,
+        limit: Limit = 50,
     ) -> TemplateList:
         page = await manage.page(user.user_id, cursor=cursor, limit=limit)
         return TemplateList(templates=[TemplateView.of(one) for one in page.templates], next_cursor=page.next_cursor)
@@ -284,7 +285,7 @@ def router(
         user: User,
         template_id: TemplateId,
         before: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Only versions older than this")] = None,
-        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+        limit: Limit = 50,
     ) -> VersionList:
         found = await manage.versions(user.user_id, template_id, below=before, limit=limit)
         more = len(found) == limit and found[-1].number > 1

@@ -11,6 +11,7 @@ from pydantic import Field, StrictBool
 from gonets.adapters.http.auth import Email, NewPassword
 from gonets.adapters.http.bodies import JsonRoute
 from gonets.adapters.http.camel import MAX_ID, Answer, Asked
+from gonets.adapters.http.pages import Cursor, Limit, NextCursor
 from gonets.adapters.http.problems import ONE, OWN, TOO_LARGE, responses
 from gonets.adapters.http.security import Security
 from gonets.core.identity.administration import ManageUsers, ReadAudit
@@ -59,7 +60,7 @@ class UserList(Answer):
     """One page, latest first."""
 
     users: Sequence[UserView]
-    next_cursor: Annotated[str | None, Field(description="Give it as `cursor` for the next page; null on the last")]
+    next_cursor: NextCursor
 
 
 class ResetView(Answer):
@@ -99,12 +100,10 @@ class AuditList(Answer):
     """One page, latest first."""
 
     entries: Sequence[AuditEntryView]
-    next_cursor: Annotated[str | None, Field(description="Give it as `cursor` for the next page; null on the last")]
+    next_cursor: NextCursor
 
 
 UserId = Annotated[int, Path(ge=1, le=MAX_ID)]
-Cursor = Annotated[str | None, Query(description="nextCursor of the page before")]
-Limit = Annotated[int, Query(ge=1, le=500)]
 
 
 def router(manage: ManageUsers, audit: ReadAudit, security: Security) -> APIRouter:

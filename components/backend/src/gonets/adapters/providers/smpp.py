@@ -5,20 +5,27 @@ import logging
 import random
 import re
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
-from contextvars import Context
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
-from smpp34 import DeliverSm, SubmitSm
+from smpp34 import SubmitSm
 
 from gonets.adapters.providers.configuration import Configuration, Configured, Number, Secret, Text
 from gonets.adapters.providers.egress import Egress, EgressError, ForbiddenAddress
 from gonets.adapters.providers.email import Host, MayBeEmpty, Port
-from gonets.adapters.providers.smpp_link import Account, BindRefused, Link, LinkLost
-from gonets.adapters.providers.smpp_receipts import PartReceipts
-from gonets.adapters.providers.smpp_statuses import NOT_NOW, OK, receipt, refused
+from gonets.adapters.providers.smpp_line import Line
+from gonets.adapters.providers.smpp_link import (
+    INTERNATIONAL,
+    WITH_HEADER,
+    Account,
+    BindRefused,
+    Link,
+    LinkLost,
+    OnDeliver,
+)
+from gonets.adapters.providers.smpp_statuses import OK, receipt, refused
 from gonets.adapters.providers.sms_email_gateway import too_long
 from gonets.adapters.providers.trust import distrusted
 from gonets.core.channels.model import (
@@ -26,7 +33,6 @@ from gonets.core.channels.model import (
     Address,
     Channel,
     ChannelType,
-    Incoming,
     Receipt,
     Refusal,
     Refused,
@@ -36,20 +42,14 @@ from gonets.core.channels.model import (
     Unknown,
 )
 from gonets.core.channels.ports import IncomingSink, ReceiptSink
-from gonets.core.channels.sms_text import Alphabet, Segmented, decoded, encoded, segmented
+from gonets.core.channels.sms_text import Alphabet, Segmented, encoded, segmented
 
 log = logging.getLogger(__name__)
 
 _ALPHANUMERIC = 5
-_INTERNATIONAL, _E164 = 1, 1
-_WITH_HEADER = 0x40
-_RECEIPTED_MESSAGE_ID, _MESSAGE_STATE, _MESSAGE_PAYLOAD = 0x001E, 0x0427, 0x0424
-_MESSAGE_TYPE = 0x3C
-"""Bits of esm_class (5.2.12): none of them is set where the message is a person's."""
+_E164 = 1
 _DATA_CODING = {Alphabet.GSM7: 0, Alphabet.UCS2: 8}
 _NUMBER = re.compile(r"\+?[0-9]{3,15}")
-_WAIT_FOR_RECEIPTS = 24 * 3600.0
-_LONGEST_PAUSE = 60.0
 _PART_PAUSES = (0.5, 1.0, 2.0)
 """Seconds before a later part of a text is offered again, that the centre certainly did not take: its first parts are
 worth nothing without it."""
@@ -89,7 +89,7 @@ class SmppConfiguration(Configuration):
     address_range: _Short = ""
     source_ton: Annotated[_Kind | None, Field(description="left out: 5 for a name, 1 for a number")] = None
     source_npi: Annotated[_Kind | None, Field(description="left out: 0 for a name, 1 for a number")] = None
-    destination_ton: _Kind = _INTERNATIONAL
+    destination_ton: _Kind = INTERNATIONAL
     destination_npi: _Kind = _E164
     alphabet: Annotated[
         Literal["auto", "ucs2"], Field(description="auto: GSM-7 where it has every character, else UCS-2")
@@ -109,7 +109,7 @@ class SmppConfiguration(Configuration):
     def source_kind(self) -> tuple[int, int]:
         """TON and NPI."""
         number = self.source_address.isdecimal()
-        ton = self.source_ton if self.source_ton is not None else _INTERNATIONAL if number else _ALPHANUMERIC
+        ton = self.source_ton if self.source_ton is not None else INTERNATIONAL if number else _ALPHANUMERIC
         npi = self.source_npi if self.source_npi is not None else _E164 if number else 0
         return ton, npi
 
@@ -135,98 +135,20 @@ class SmppConfiguration(Configuration):
         return message_id
 
 
-Bind = Callable[[Account, Callable[[DeliverSm], Awaitable[int]]], Awaitable[Link]]
+@dataclass(slots=True)
+class _Progress:
+    """`handed_over`: a part was written, and nothing was heard of it yet."""
 
+    handed_over: bool = False
 
-class _Line:
-    """The session of one channel: bound when it is needed, and again when it was lost while receipts are expected."""
+    def marking(self, make: Callable[[int], SubmitSm]) -> Callable[[int], SubmitSm]:
+        """Link.submit makes the PDU in the moment it writes it."""
 
-    def __init__(
-        self, channel_id: int, account: Account, bind: Bind, on_receipt: ReceiptSink, on_incoming: IncomingSink
-    ) -> None:
-        self.account = account
-        self.parts = PartReceipts()
-        self._channel_id = channel_id
-        self._bind = bind
-        self._on_receipt = on_receipt
-        self._on_incoming = on_incoming
-        self._link: Link | None = None
-        self._binding: asyncio.Task[Link] | None = None
-        self._keeper: asyncio.Task[None] | None = None
-        self._wanted_until = 0.0
+        def made(sequence: int) -> SubmitSm:
+            self.handed_over = True
+            return make(sequence)
 
-    async def link(self) -> Link:
-        """A bound session. Raises what Link.bind does."""
-        self._wanted_until = asyncio.get_running_loop().time() + _WAIT_FOR_RECEIPTS
-        if self._link is not None and self._link.alive:
-            return self._link
-        if self._binding is None:
-            # One login for all who wait.
-            # In a context of its own: a session is about no message, and outlives the one that opens it.
-            self._binding = Context().run(asyncio.ensure_future, self._bind(self.account, self._deliver))
-            self._binding.add_done_callback(self._bound, context=Context())
-        return await asyncio.shield(self._binding)
-
-    def _bound(self, binding: asyncio.Task[Link]) -> None:
-        self._binding = None
-        if not binding.cancelled() and binding.exception() is None:
-            self._link = binding.result()
-            if self._keeper is None or self._keeper.done():
-                self._keeper = asyncio.ensure_future(self._keep())
-
-    async def _keep(self) -> None:
-        """Binds anew what was lost, so that receipts keep coming."""
-        loop, pause = asyncio.get_running_loop(), 1.0
-        while self._link is not None:
-            if self._link.alive:
-                await self._link.ended.wait()
-                pause = 1.0
-            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter
-            if loop.time() > self._wanted_until:
-                return
-            until = self._wanted_until
-            try:
-                await self.link()
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
-                log.info(
-                    "an SMS centre cannot be reached", extra={"channel_id": self._channel_id, "error": repr(error)}
-                )
-                pause = min(2 * pause, _LONGEST_PAUSE)
-            self._wanted_until = until
-
-    async def _deliver(self, message: DeliverSm) -> int:
-        found = _receipt(message)
-        if found is None:
-            return await self._hear(message)
-        whole = await self.parts.whole(found)
-        if whole is None:
-            return OK
-        try:
-            await self._on_receipt(self._channel_id, whole)
-        except Exception:
-            log.exception("a receipt could not be stored", extra={"channel_id": self._channel_id})
-            return NOT_NOW
-        return OK
-
-    async def _hear(self, message: DeliverSm) -> int:
-        """What is no receipt."""
-        if message.esm_class & _MESSAGE_TYPE:
-            log.info("an SMS centre sent what is neither receipt nor message", extra={"channel_id": self._channel_id})
-            return OK
-        try:
-            await self._on_incoming(self._channel_id, ChannelType.SMS_SMPP, _incoming(message))
-        except Exception:
-            log.exception("a person's message could not be heeded", extra={"channel_id": self._channel_id})
-            return NOT_NOW
-        return OK
-
-    async def close(self) -> None:
-        for task in (self._keeper, self._binding):
-            if task is not None:
-                task.cancel()
-        link, self._link = self._link, None
-        if link is not None:
-            await link.unbind()
+        return made
 
 
 class Smpp(Configured[SmppConfiguration]):
@@ -260,7 +182,7 @@ class Smpp(Configured[SmppConfiguration]):
         self._timeout = timeout
         self._connect_timeout = connect_timeout
         self._enquire_every = enquire_every
-        self._lines: dict[int, _Line] = {}
+        self._lines: dict[int, Line] = {}
         self._reference = random.randrange(256)  # noqa: S311 - names the parts of a text for a phone
         self._farewells: set[asyncio.Task[None]] = set()
         self.longest_send = timeout + 5
@@ -322,22 +244,22 @@ class Smpp(Configured[SmppConfiguration]):
             return None
         return receipt(provider_id, fields[2][0], "")
 
-    def _line(self, channel: Channel, configuration: SmppConfiguration) -> _Line:
+    def _line(self, channel: Channel, configuration: SmppConfiguration) -> Line:
         account = configuration.account()
         line = self._lines.get(channel.id)
         if line is None or line.account != account:
             if line is not None:
-                self._part(line)
-            line = _Line(channel.id, account, self._bind, self._on_receipt, self._on_incoming)
+                self._leave(line)
+            line = Line(channel.id, account, self._bind, self._on_receipt, self._on_incoming)
             self._lines[channel.id] = line
         return line
 
-    def _part(self, line: _Line) -> None:
+    def _leave(self, line: Line) -> None:
         task = asyncio.ensure_future(line.close())
         self._farewells.add(task)
         task.add_done_callback(self._farewells.discard)
 
-    async def _bind(self, account: Account, on_deliver: Callable[[DeliverSm], Awaitable[int]]) -> Link:
+    async def _bind(self, account: Account, on_deliver: OnDeliver) -> Link:
         return await Link.bind(
             account,
             self._egress,
@@ -347,7 +269,7 @@ class Smpp(Configured[SmppConfiguration]):
             enquire_every=self._enquire_every,
         )
 
-    async def _bound(self, line: _Line, configuration: SmppConfiguration) -> Link | Refused:
+    async def _bound(self, line: Line, configuration: SmppConfiguration) -> Link | Refused:
         try:
             return await line.link()
         except BindRefused as error:
@@ -368,11 +290,11 @@ class Smpp(Configured[SmppConfiguration]):
     async def _submit(
         self,
         link: Link,
-        line: _Line,
+        line: Line,
         configuration: SmppConfiguration,
         to: str,
         text: Segmented,
-        progress: "_Progress",
+        progress: _Progress,
     ) -> SendOutcome:
         under_way, ids = line.parts.begin(), list[str]()
         try:
@@ -391,7 +313,7 @@ class Smpp(Configured[SmppConfiguration]):
         link: Link,
         make: Callable[[int], SubmitSm],
         configuration: SmppConfiguration,
-        progress: "_Progress",
+        progress: _Progress,
         *,
         again: bool,
     ) -> str | Refused | Unknown:
@@ -429,7 +351,7 @@ class Smpp(Configured[SmppConfiguration]):
                 source_addr_npi=npi,
                 dest_addr_ton=configuration.destination_ton,
                 dest_addr_npi=configuration.destination_npi,
-                esm_class=_WITH_HEADER if header else 0,
+                esm_class=WITH_HEADER if header else 0,
                 registered_delivery=1,
                 data_coding=_DATA_CODING[text.alphabet],
                 sequence_number=sequence,
@@ -437,22 +359,6 @@ class Smpp(Configured[SmppConfiguration]):
 
         reference = self._reference
         return [part(number, encoded(one, text.alphabet)) for number, one in enumerate(text.parts, start=1)]
-
-
-@dataclass(slots=True)
-class _Progress:
-    """`handed_over`: a part was written, and nothing was heard of it yet."""
-
-    handed_over: bool = False
-
-    def marking(self, make: Callable[[int], SubmitSm]) -> Callable[[int], SubmitSm]:
-        """Link.submit makes the PDU in the moment it writes it."""
-
-        def made(sequence: int) -> SubmitSm:
-            self.handed_over = True
-            return make(sequence)
-
-        return made
 
 
 def _partial(outcome: Refused | Unknown, number: int, total: int) -> Refused | Unknown:
@@ -466,20 +372,3 @@ def _partial(outcome: Refused | Unknown, number: int, total: int) -> Refused | U
         retry_after=outcome.retry_after,
         step=outcome.step,
     )
-
-
-def _incoming(message: DeliverSm) -> Incoming:
-    payload = next((one.value for one in message.tlvs if one.tag == _MESSAGE_PAYLOAD), b"")
-    octets = message.short_message or payload
-    if message.esm_class & _WITH_HEADER and octets:
-        octets = octets[1 + octets[0] :]
-    number = message.source_addr
-    international = message.source_addr_ton == _INTERNATIONAL and not number.startswith("+")
-    return Incoming(f"+{number}" if international else number, decoded(octets, message.data_coding))
-
-
-def _receipt(message: DeliverSm) -> Receipt | None:
-    tlvs = {one.tag: one for one in message.tlvs}
-    message_id, state = tlvs.get(_RECEIPTED_MESSAGE_ID), tlvs.get(_MESSAGE_STATE)
-    named = message_id.value.partition(b"\0")[0].decode("latin-1") if message_id else None
-    return receipt(named, state.as_int() if state else None, message.short_message.decode("latin-1"))

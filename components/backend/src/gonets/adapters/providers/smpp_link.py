@@ -21,6 +21,10 @@ log = logging.getLogger(__name__)
 _BIND_TRANSCEIVER, _UNBIND, _QUERY, _DELIVER, _ENQUIRE_LINK = 0x09, 0x06, 0x03, 0x05, 0x15
 _RESPONSE = 0x80000000
 _VERSION = 0x34
+INTERNATIONAL = 1
+"""TON of a number with its country (5.2.5)."""
+WITH_HEADER = 0x40
+"""The bit of esm_class that says: octets about the text stand before it (5.2.12)."""
 _LARGEST = 70_000  # octets: message_payload holds up to 64 KiB
 _LAST_SEQUENCE = 0x7FFFFFFF
 _RECEIPTS_AT_ONCE = 100
