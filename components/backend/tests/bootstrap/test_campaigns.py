@@ -137,11 +137,24 @@ async def test_a_key_makes_one_campaign(campaigns):
     assert other.status_code == 409
 
 
-async def test_a_saved_audience_is_taken_as_it_is(campaigns):
+async def test_a_saved_audience_is_taken_as_it_is_at_the_start(campaigns):
     body = {"name": "vip", "filter": {"tags": {"all": ["vip"]}}}
     saved = (await campaigns.post("/api/v1/audiences", json=body)).json()
     made = await _made(campaigns, audience={"audienceId": saved["id"]})
-    assert made["audience"]["tags"]["all"] == ["vip"]
+    assert made["audience"] == {"audienceId": saved["id"]}
+    path, audience = f"{CAMPAIGNS}/{made['id']}", f"/api/v1/audiences/{saved['id']}"
+    assert (await campaigns.patch(path, json={"name": "Лето"})).json()["audience"] == made["audience"]
+    refused = await campaigns.delete(audience)
+    assert (refused.status_code, refused.json()["category"]) == (409, "conflict")
+    assert str(made["id"]) in refused.json()["detail"]
+    await campaigns.put(audience, json=body | {"filter": {"tags": {"all": ["gold"]}}})
+    assert (await campaigns.post(f"{path}/start")).json()["audience"] == {
+        "audienceId": saved["id"],
+        "tags": {"any": [], "all": ["gold"], "none": []},
+        "operatorCodes": [],
+        "timezones": [],
+    }
+    assert (await campaigns.delete(audience)).status_code == 204
 
 
 async def test_a_template_is_pinned_to_its_version(campaigns):

@@ -79,7 +79,7 @@ class TagsBody(Asked):
 
 class AudienceBody(Asked):
     """Who of your contacts: those that meet every condition. Without any: everybody. Or `audienceId` alone: a saved
-    audience, as it is now."""
+    audience, as it is when the campaign starts."""
 
     tags: TagsBody | None = None
     operator_codes: Annotated[list[StrictStr] | None, Field(examples=[["916"]])] = None
@@ -241,7 +241,9 @@ class CampaignView(ProgressView):
     subject: str | None
     template_id: int | None
     template_version: int | None
-    audience: Annotated[dict[str, Any], Field(description="As it was when the campaign was written")]
+    audience: Annotated[
+        dict[str, Any], Field(description="A saved one: its audienceId, and once it has started whom that meant then")
+    ]
     route: Sequence[int]
     fallback_after: Annotated[float | None, Field(description="Seconds")]
     start_at: datetime | None
@@ -263,7 +265,7 @@ class CampaignView(ProgressView):
             subject=content.subject,
             template_id=content.template_id,
             template_version=content.template_version,
-            audience=campaign.audience.to_json(),
+            audience=_audience_view(campaign),
             route=list(campaign.route),
             fallback_after=campaign.fallback_after.total_seconds() if campaign.fallback_after else None,
             start_at=campaign.start_at,
@@ -276,6 +278,13 @@ class CampaignView(ProgressView):
             finished_at=campaign.finished_at,
             **cls.facts(campaign, counts),
         )
+
+
+def _audience_view(campaign: Campaign) -> dict[str, Any]:
+    if campaign.audience_id is None:
+        return campaign.audience.to_json()
+    saved: dict[str, Any] = {"audienceId": campaign.audience_id}
+    return saved if campaign.started_at is None else saved | campaign.audience.to_json()
 
 
 class CampaignList(Answer):
@@ -571,7 +580,9 @@ def router(
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
 
-    @routes.post("/campaigns/{campaign_id:int}/dry-run", summary="What it would come to", responses=responses(*ONE))
+    @routes.post(
+        "/campaigns/{campaign_id:int}/dry-run", summary="What it would come to", responses=responses(*_STEERED)
+    )
     async def try_campaign(user: User, campaign_id: CampaignId) -> EstimateView:
         """As the audience, the suppressions and the channels are now. Nothing is sent."""
         return EstimateView.of(await dry_run(user.user_id, campaign_id))
