@@ -31,8 +31,8 @@ from gonets.core.channels.model import (
     SendOutcome,
     Unknown,
 )
-from gonets.core.notifications.dispatch import FindRoute, new_stamp
-from gonets.core.notifications.model import Attempt, AttemptState, Notification, Status
+from gonets.core.notifications.dispatch import FindRoute, Route, new_stamp
+from gonets.core.notifications.model import Attempt, AttemptState, ChannelKey, Notification, Status
 from gonets.core.notifications.ports import Clock, Lifeline, NotificationStore, Observer, Suppressions, Turn
 from gonets.core.notifications.routing import (
     Candidate,
@@ -243,7 +243,7 @@ class _Run:
         except Invalid:
             said = self._message
         plan = await self._plan(message, said, frozenset())
-        candidate = plan.candidate or next((one for one in plan.steps if one.to is not None), None)
+        candidate = plan.candidate or next((one for one in plan.steps if one.to is not None or one.suppressed), None)
         found = self._notification(message, said)
         if candidate is None:
             why = "a worker died that may have sent it, and the channel is gone"
@@ -365,7 +365,8 @@ class _Run:
     async def _decided(self, message: Waiting, said: Message, shut: frozenset[str]) -> _Plan:
         use, found = self._use, self._notification(message, said)
         route = await until_available(lambda: use.route(found))
-        steps = [self._open(step, route.channels.get(step.key), shut) for step in route.steps]
+        own = await self._own_listed(route)
+        steps = [self._open(step, route.channels.get(step.key), shut, own) for step in route.steps]
         now = use.now()
         match decide(found, steps, now, use.policy):
             case SendOn(candidate=candidate, why=why):
@@ -377,9 +378,30 @@ class _Run:
             case Inquire(why=why):
                 return _Plan(steps, end=found.waiting(now, found.status, why))
 
-    def _open(self, step: Candidate, channel: Channel | None, shut: frozenset[str]) -> Candidate:
+    async def _own_listed(self, route: Route) -> frozenset[ChannelKey]:
+        """Channels that would write to a destination of their own, which must not be written to."""
+        places: dict[ChannelKey, tuple[str, str]] = {}
+        for step in route.steps:
+            channel = route.channels.get(step.key)
+            kind = self._use.route.kinds.get(channel.type) if channel else None
+            if channel is None or kind is None or kind.address is None or step.to is not None:
+                continue
+            if (to := kind.destination(channel.configuration)) is not None:
+                places[step.key] = kind.address.value, to
+        if not places:
+            return frozenset()
+        asked = {kind: [to for other, to in places.values() if other == kind] for kind, _ in places.values()}
+        owner_id = self._campaign.owner_id
+        listed = await until_available(lambda: self._use.suppressions.among(owner_id, asked))
+        return frozenset(key for key, (kind, to) in places.items() if to in listed.get(kind, ()))
+
+    def _open(
+        self, step: Candidate, channel: Channel | None, shut: frozenset[str], own: frozenset[ChannelKey]
+    ) -> Candidate:
         kind = self._use.route.kinds.get(channel.type) if channel else None
-        if kind is None or kind.address is None or kind.address.value not in shut or step.obstacle is not None:
+        if kind is None or kind.address is None or step.obstacle is not None:
+            return step
+        if step.key not in own and (step.to is None or kind.address.value not in shut):
             return step
         why = f"suppressed: the {kind.address.value} must not be written to"
         return replace(step, obstacle=why, suppressed=True)
