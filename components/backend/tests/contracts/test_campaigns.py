@@ -175,7 +175,7 @@ class _Postgres:
         """Everything becomes older instead."""
         await self.pool.fetch(
             "UPDATE campaign SET wake_at = wake_at - $1::interval, start_at = start_at - $1::interval,"
-            " end_at = end_at - $1::interval",
+            " end_at = end_at - $1::interval, created_at = created_at - $1::interval",
             time,
         )
         await self.pool.fetch(
@@ -254,6 +254,24 @@ async def test_a_key_makes_one_campaign_whoever_is_first(campaigns):
     made = await asyncio.gather(*(campaigns.store.add(PLAIN, "key") for _ in range(5)))
     assert len({campaign.id for campaign, _ in made}) == 1
     assert [new for _, new in made].count(True) == 1
+
+
+async def test_a_key_holds_for_seven_days(campaigns):
+    first, _ = await campaigns.store.add(PLAIN, "key")
+    other, _ = await campaigns.store.add(PLAIN, "other")
+    await campaigns.pass_time(timedelta(days=6, hours=23))
+    known, new = await campaigns.store.add(PLAIN, "key")
+    assert (known.id, new) == (first.id, False)
+    await campaigns.pass_time(timedelta(hours=2))
+    made = await asyncio.gather(*(campaigns.store.add(PLAIN, "key") for _ in range(3)))
+    [second] = {campaign.id for campaign, _ in made}
+    assert second != first.id
+    assert [new for _, new in made].count(True) == 1
+    assert {one.id for one, _ in (await campaigns.store.page(1, status=None, cursor=None, limit=9)).campaigns} == {
+        first.id,
+        other.id,
+        second,
+    }
 
 
 async def test_pages_are_latest_first_and_complete(campaigns):

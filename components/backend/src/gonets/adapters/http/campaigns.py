@@ -437,7 +437,7 @@ async def _events(look: Callable[[], Awaitable[tuple[Campaign, Counts]]], closin
 
 
 CampaignId = Annotated[int, Path(ge=1, le=MAX_ID)]
-_KEY = "The same key and body again is the same campaign; the same key with another body is refused"
+_KEY = "For seven days the same key and body is the same campaign; the same key with another body is refused"
 Key = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=200, description=_KEY)]
 _STEERED = (HTTPStatus.CONFLICT, *ONE)
 _CREATED = {"Location": {"description": "Where the campaign is", "schema": {"type": "string"}}}

@@ -13,7 +13,7 @@ from gonets.adapters.postgres import audience as audiences
 from gonets.adapters.postgres.cursors import from_cursor, to_cursor
 from gonets.adapters.postgres.jsonb import storable, to_jsonb
 from gonets.adapters.postgres.lifeline import PostgresLifeline
-from gonets.adapters.postgres.notifications import from_row
+from gonets.adapters.postgres.notifications import KEYS_HOLD, from_row
 from gonets.adapters.postgres.pool import Pool
 from gonets.core.campaigns.model import Campaign, Chunk, Content, Counts, Crowd, Status
 from gonets.core.campaigns.ports import OUTSTANDING, CampaignPage, MessagePage
@@ -47,6 +47,10 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $
         CASE $16::text WHEN 'scheduled' THEN $12::timestamptz WHEN 'running' THEN clock_timestamp() END)
 ON CONFLICT (owner_id, key) DO NOTHING
 RETURNING *
+"""
+
+_FREE_KEY = """
+UPDATE campaign SET key = NULL WHERE owner_id = $1 AND key = $2 AND created_at < clock_timestamp() - $3::interval
 """
 
 _SAVE = """
@@ -308,6 +312,8 @@ class PostgresCampaigns:
         self._pool = pool
 
     async def add(self, campaign: Campaign, key: str | None) -> tuple[Campaign, bool]:
+        if key is not None:
+            await self._pool.fetch(_FREE_KEY, campaign.owner_id, key, KEYS_HOLD)
         values = _to_values(campaign)
         if rows := await self._pool.fetch(_ADD, campaign.owner_id, key, *values):
             return campaign_from_row(rows[0]), True

@@ -26,7 +26,8 @@ class CampaignStore(Protocol):
     """The campaigns of all owners; each method that takes an owner sees that one's and no others."""
 
     async def add(self, campaign: Campaign, key: str | None) -> tuple[Campaign, bool]:
-        """Its id and times are given here. A key that this owner used before: the campaign of then, and False."""
+        """Its id and times are given here. A key that this owner used in the last seven days: the campaign
+        of then, and False."""
 
     async def get(self, owner_id: int, campaign_id: int) -> Campaign | None: ...
 
