@@ -5,10 +5,12 @@ import io
 
 import asyncpg
 import pytest
+from prometheus_client import CollectorRegistry
 
 from gonets.adapters.files.storage import FolderStorage
 from gonets.adapters.postgres.imports import PostgresImports, PostgresImportWork
 from gonets.adapters.postgres.lifeline import PostgresLifeline
+from gonets.adapters.telemetry.imports import ImportMetrics, MeteredImportWork
 from gonets.bootstrap import imports
 from gonets.core.contacts.importing import RunImport
 from gonets.settings import load
@@ -18,11 +20,16 @@ FIRST = "name,phone,email,tags\nАнна,8 916 123-45-67,anna@example.com,vip\n�
 
 
 @pytest.fixture
-async def worker(container, pool):
+def registry():
+    return CollectorRegistry()
+
+
+@pytest.fixture
+async def worker(container, pool, registry):
     """Does what a wake-up asks for; returns the import as it is then."""
     lifeline = PostgresLifeline(pool, fresh_for=60)
     await lifeline.beat()
-    work = PostgresImportWork(pool, lifeline)
+    work = MeteredImportWork(PostgresImportWork(pool, lifeline), ImportMetrics(registry))
     settings = load()
     run = RunImport(work, imports.storage(settings.files), imports.reader(settings))
 
@@ -62,6 +69,26 @@ async def _report(http, number):
 
 def _counts(found):
     return tuple(found[name] for name in ("created", "updated", "unchanged", "skipped", "rejected"))
+
+
+async def test_rows_and_ends_are_counted_by_what_became_of_them(load_file, registry):
+    await load_file(FIRST, dryRun="true")
+
+    def figures():
+        samples = [sample for family in registry.collect() for sample in family.samples]
+        rows = {s.labels["outcome"]: s.value for s in samples if s.name == "gonets_import_rows_total"}
+        ends = {s.labels["status"]: s.value for s in samples if s.name == "gonets_import_duration_seconds_count"}
+        return rows, ends
+
+    assert figures() == ({}, {"done": 1})
+    await load_file(FIRST + "В,12,,\n")
+    assert figures() == ({"created": 2, "rejected": 1}, {"done": 2})
+    await load_file(FIRST.replace("vip", "new"), mode="update")
+    assert figures() == ({"created": 2, "rejected": 1, "updated": 1, "unchanged": 1}, {"done": 3})
+    await load_file(FIRST)
+    await load_file(FIRST, mode="fail")
+    assert figures()[0] == {"created": 2, "rejected": 1, "updated": 1, "unchanged": 1, "skipped": 2}
+    assert figures()[1] == {"done": 4, "failed": 1}
 
 
 async def test_a_file_becomes_contacts_and_a_report(http, load_file):

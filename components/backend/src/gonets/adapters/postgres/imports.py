@@ -373,7 +373,7 @@ class _Blocks:
         whose = _WHOSE.format(table=self._table)
         return statement.format(table=self._table, whose=whose, report=_REPORT, columns=", ".join(CONTACT))
 
-    async def write(self, block: Block) -> bool:
+    async def write(self, block: Block) -> Counts | None:
         async with database_errors():
             transaction = self._connection.transaction()
             await transaction.start()
@@ -384,9 +384,9 @@ class _Blocks:
             kept = await self._connection.fetch(_POSITION, *place, *counts.values())
             if not kept:
                 await transaction.rollback()
-                return False
+                return None
             await transaction.commit()
-        return True
+        return Counts(**counts)
 
     async def _write(self, block: Block) -> Mapping[str, int]:
         connection = self._connection

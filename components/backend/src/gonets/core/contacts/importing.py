@@ -158,7 +158,7 @@ class RunImport:
         """Through the rest of the file. False: it is no longer ours, or cancelled."""
         async with self.work.writing(found) as writing:
             async for block in self.reader.blocks(path, found.layout, found.position, found.row):
-                if not await writing.write(block):
+                if await writing.write(block) is None:
                     log.info("an import was taken away or cancelled", extra={"import": found.id})
                     return False
         return True

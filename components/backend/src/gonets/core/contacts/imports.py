@@ -229,9 +229,10 @@ class ImportStore(Protocol):
 class Writing(Protocol):
     """One worker's work on one import."""
 
-    async def write(self, block: Block) -> bool:
-        """MUST write its contacts, its lines of the report and its position in one transaction, or nothing. False: the
-        import is no longer this worker's, or was cancelled; nothing was written. Raises Unavailable."""
+    async def write(self, block: Block) -> Counts | None:
+        """MUST write its contacts, its lines of the report and its position in one transaction, or nothing. Returns
+        what became of its rows. None: the import is no longer this worker's, or was cancelled; nothing was written.
+        Raises Unavailable."""
 
 
 class ImportWork(Protocol):
