@@ -2,6 +2,8 @@
 
 import csv
 import io
+import os
+import time
 
 import asyncpg
 import pytest
@@ -12,7 +14,7 @@ from gonets.adapters.postgres.imports import PostgresImports, PostgresImportWork
 from gonets.adapters.postgres.lifeline import PostgresLifeline
 from gonets.adapters.telemetry.imports import ImportMetrics, MeteredImportWork
 from gonets.bootstrap import imports
-from gonets.core.contacts.importing import RunImport
+from gonets.core.contacts.importing import RunImport, WakeImports
 from gonets.settings import load
 
 URL = "/api/v1/contacts/imports"
@@ -69,6 +71,33 @@ async def _report(http, number):
 
 def _counts(found):
     return tuple(found[name] for name in ("created", "updated", "unchanged", "skipped", "rejected"))
+
+
+async def test_a_file_that_no_import_names_is_removed_after_a_day(http, pool):
+    settings = load()
+    storage, folder = imports.storage(settings.files), imports.Path(settings.files.folder)
+
+    async def put(key):
+        async def content():
+            yield b"x"
+
+        await storage.put(key, content())
+        return folder / key
+
+    answer = await http.post(URL, content=FIRST.encode(), headers={"Content-Type": "text/csv"})
+    [row] = await pool.fetch("SELECT file_key FROM contact_import WHERE id = $1", answer.json()["id"])
+    named = folder / row["file_key"]
+    orphan, young = await put("imports/orphan"), await put("imports/young")
+    yesterday = time.time() - 86_401
+    for path in (named, orphan):
+        os.utime(path, (yesterday, yesterday))
+    forget = WakeImports(PostgresImports(pool), None, storage, None).forget
+    await forget()
+    assert [path.exists() for path in (named, orphan, young)] == [True, False, True]
+    await pool.fetch("UPDATE contact_import SET file_gone = true")
+    await forget()
+    assert [path.exists() for path in (named, young)] == [False, True]
+    young.unlink()
 
 
 async def test_rows_and_ends_are_counted_by_what_became_of_them(load_file, registry):

@@ -2,7 +2,7 @@
 transaction."""
 
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -297,6 +297,10 @@ class PostgresImports:
 
     async def file_gone(self, import_id: int) -> None:
         await self._pool.fetch("UPDATE contact_import SET file_gone = true WHERE id = $1", import_id)
+
+    async def named(self, keys: Sequence[str]) -> Collection[str]:
+        found = "SELECT file_key FROM contact_import WHERE file_key = ANY ($1::text[]) AND NOT file_gone"
+        return {row["file_key"] for row in await self._pool.fetch(found, list(keys))}
 
     async def forget(self, age: timedelta) -> None:
         await self._pool.fetch(
