@@ -120,6 +120,22 @@ async def test_rows_and_ends_are_counted_by_what_became_of_them(load_file, regis
     assert figures()[1] == {"done": 4, "failed": 1}
 
 
+@pytest.mark.parametrize("dry_run", ["false", "true"])
+async def test_a_row_that_would_give_a_contact_too_many_tags_is_rejected(http, load_file, dry_run):
+    tags = [f"t{n}" for n in range(49)]
+    for name, phone in (("Анна", "+79161234567"), ("Борис", "+79031234567")):
+        await http.post("/api/v1/contacts", json={"name": name, "phone": phone, "tags": tags})
+    content = "phone,name,labels\n+79161234567,Другая,t1;new;newer\n+79031234567,Борис,t1;new\n"
+    found = await load_file(content, mode="update", columns='{"labels": "tags"}', dryRun=dry_run)
+    assert _counts(found) == (0, 1, 0, 0, 1)
+    _, line = await _report(http, found["id"])
+    people = await _contacts(http)
+    number = people["Анна"]["id"]
+    assert line == ["2", "labels", "t1, new, newer", "tags", f"contact {number} would have more than 50 tags"]
+    assert people["Анна"]["tags"] == tags
+    assert people["Борис"]["tags"] == (tags if dry_run == "true" else [*tags, "new"])
+
+
 async def test_a_file_becomes_contacts_and_a_report(http, load_file):
     found = await load_file(FIRST + "В,12,,\nГ,,,\n=1+1,+79031234568,,\n")
     assert (found["status"], found["progress"], found["rows"], _counts(found)) == ("done", 1, 5, (2, 0, 0, 0, 3))

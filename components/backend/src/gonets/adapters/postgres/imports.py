@@ -30,6 +30,7 @@ from gonets.core.contacts.imports import (
     Reject,
     Writing,
 )
+from gonets.core.contacts.model import MOST_TAGS
 from gonets.core.shared.errors import Unavailable
 
 WAKE_AGAIN = timedelta(seconds=30)
@@ -195,7 +196,8 @@ WITH found AS MATERIALIZED (
 ), chosen AS MATERIALIZED (
     SELECT s.*, f.target FROM staged s JOIN found f USING (row) WHERE f.first AND f.target IS NOT NULL
 ), wanted AS MATERIALIZED (
-    SELECT c.id, coalesce(nullif(s.name, ''), c.name) AS name, coalesce(s.phone, c.phone) AS phone,
+    SELECT c.id, s.row, s.tags AS added, coalesce(nullif(s.name, ''), c.name) AS name,
+           coalesce(s.phone, c.phone) AS phone,
            coalesce(s.email, c.email) AS email, coalesce(s.telegram_chat_id, c.telegram_chat_id) AS telegram_chat_id,
            c.tags || array(SELECT tag FROM unnest(s.tags) tag WHERE tag <> ALL (c.tags)) AS tags,
            CASE WHEN $3 THEN coalesce(s.timezone, c.timezone) ELSE coalesce(c.timezone, s.timezone) END AS timezone,
@@ -203,6 +205,12 @@ WITH found AS MATERIALIZED (
            c.attributes || s.attributes AS attributes, coalesce(s.consent, c.consent) AS consent,
            coalesce(s.phone, c.phone) IS DISTINCT FROM c.phone AS renumbered
     FROM chosen s JOIN {table} c ON c.id = s.target
+), reported AS (
+    INSERT INTO faulty
+    SELECT row, $5, left(array_to_string(added, ', '), 100), 'tags',
+           'contact ' || id || ' would have more than ' || $4::int || ' tags'
+    FROM wanted WHERE cardinality(tags) > $4::int
+    RETURNING row
 ), updated AS (
     UPDATE {table} c
     SET name = w.name, phone = w.phone, email = w.email, telegram_chat_id = w.telegram_chat_id, tags = w.tags,
@@ -212,7 +220,7 @@ WITH found AS MATERIALIZED (
         quality_code = CASE WHEN NOT w.renumbered THEN c.quality_code END,
         updated_at = clock_timestamp()
     FROM wanted w
-    WHERE c.id = w.id
+    WHERE c.id = w.id AND cardinality(w.tags) <= $4::int
       AND (c.name, c.phone, c.email, c.telegram_chat_id, c.tags, c.timezone, c.operator_code, c.attributes, c.consent)
           IS DISTINCT FROM
           (w.name, w.phone, w.email, w.telegram_chat_id, w.tags, w.timezone, w.operator_code, w.attributes, w.consent)
@@ -220,7 +228,8 @@ WITH found AS MATERIALIZED (
 ), gone AS (
     DELETE FROM staged s USING chosen WHERE s.row = chosen.row
 )
-SELECT (SELECT count(*) FROM chosen) AS chosen, (SELECT count(*) FROM updated) AS updated
+SELECT (SELECT count(*) FROM chosen) AS chosen, (SELECT count(*) FROM updated) AS updated,
+       (SELECT count(*) FROM reported) AS rejected
 """
 
 _FAULTS = """
@@ -370,6 +379,7 @@ class _Blocks:
         headers = found.layout.headers
         called = {target: headers[place] for place, target in found.layout.columns.items()}
         self._called = called.get(Target.PHONE, ""), called.get(Target.EMAIL, "")
+        self._tags_called = called.get(Target.TAGS, "")
         self._says_zones = Target.TIMEZONE in called
 
     def _on(self, statement: str) -> str:
@@ -465,9 +475,11 @@ class _Blocks:
         owner, before = self._import.owner_id, sum(counts.values())
         await self._insert(counts, row)
         counts["rejected"] += await self._connection.fetchval(self._on(_REJECT_TWO), owner, *self._called, row)
-        done = await self._connection.fetchrow(self._on(_UPDATE), owner, row, self._says_zones)
+        how = self._says_zones, MOST_TAGS, self._tags_called
+        done = await self._connection.fetchrow(self._on(_UPDATE), owner, row, *how)
         counts["updated"] += done["updated"]
-        counts["unchanged"] += done["chosen"] - done["updated"]
+        counts["rejected"] += done["rejected"]
+        counts["unchanged"] += done["chosen"] - done["updated"] - done["rejected"]
         return sum(counts.values()) > before
 
 
