@@ -26,8 +26,12 @@ from gonets.core.shared.errors import Invalid
 
 # The limits are for readers: the core checks them, and names all fields that are wrong at once.
 Name = Annotated[
-    StrictStr,
-    Field(examples=["Анна Смирнова"], json_schema_extra={"minLength": 1, "maxLength": LONGEST_NAME}),
+    StrictStr | None,
+    Field(
+        description="Empty where nobody said it",
+        examples=["Анна Смирнова"],
+        json_schema_extra={"maxLength": LONGEST_NAME},
+    ),
 ]
 Phone = Annotated[
     StrictStr | None,
@@ -79,7 +83,7 @@ class _Kept(Asked):
 class ContactBody(_Kept):
     """A person with their addresses; what is left out, they have not."""
 
-    name: Name
+    name: Name = None
     phone: Phone = None
     email: Email = None
     telegram_chat_id: ChatId = None
@@ -95,7 +99,7 @@ class ContactChange(_Kept):
     """What is to be different: what is left out stays, and null takes a value away. `tags` and `attributes` are
     replaced as a whole."""
 
-    name: Name = ""
+    name: Name = None
     phone: Phone = None
     email: Email = None
     telegram_chat_id: ChatId = None
