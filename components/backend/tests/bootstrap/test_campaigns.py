@@ -186,6 +186,23 @@ async def test_messages_are_exported_so_that_no_spreadsheet_runs_them(campaigns,
     assert found["counts"] == {"failed": 1500}
 
 
+async def test_messages_outlive_their_campaign(campaigns, pool):
+    made = await _made(campaigns)
+    [message] = await pool.fetch(
+        "INSERT INTO notification (owner_id, recipient, contact_id, text, status, finished_at, campaign_id)"
+        """ SELECT owner_id, '{"telegramChatId": null, "email": null, "phone": null}', 1, 'Скидки!', 'delivered',"""
+        " clock_timestamp(), id FROM campaign RETURNING id"
+    )
+    await pool.fetch("UPDATE campaign SET status = 'finished'")
+    assert (await campaigns.delete(f"{CAMPAIGNS}/{made['id']}")).status_code == 204
+    assert (await campaigns.get(f"{CAMPAIGNS}/{made['id']}")).status_code == 404
+    found = (await campaigns.get(f"/api/v1/notifications/{message['id']}")).json()
+    assert found["status"] == "delivered"
+    assert message["id"] in [
+        one["id"] for one in (await campaigns.get("/api/v1/notifications")).json()["notifications"]
+    ]
+
+
 async def test_progress_is_told_until_it_is_over(campaigns):
     made = await _made(campaigns)
     await campaigns.post(f"{CAMPAIGNS}/{made['id']}/cancel")
