@@ -137,11 +137,24 @@ async def test_a_key_makes_one_campaign(campaigns):
     assert other.status_code == 409
 
 
-async def test_a_saved_audience_is_taken_as_it_is(campaigns):
+async def test_a_saved_audience_is_taken_as_it_is_at_the_start(campaigns):
     body = {"name": "vip", "filter": {"tags": {"all": ["vip"]}}}
     saved = (await campaigns.post("/api/v1/audiences", json=body)).json()
     made = await _made(campaigns, audience={"audienceId": saved["id"]})
-    assert made["audience"]["tags"]["all"] == ["vip"]
+    assert made["audience"] == {"audienceId": saved["id"]}
+    path, audience = f"{CAMPAIGNS}/{made['id']}", f"/api/v1/audiences/{saved['id']}"
+    assert (await campaigns.patch(path, json={"name": "Лето"})).json()["audience"] == made["audience"]
+    refused = await campaigns.delete(audience)
+    assert (refused.status_code, refused.json()["category"]) == (409, "conflict")
+    assert str(made["id"]) in refused.json()["detail"]
+    await campaigns.put(audience, json=body | {"filter": {"tags": {"all": ["gold"]}}})
+    assert (await campaigns.post(f"{path}/start")).json()["audience"] == {
+        "audienceId": saved["id"],
+        "tags": {"any": [], "all": ["gold"], "none": []},
+        "operatorCodes": [],
+        "timezones": [],
+    }
+    assert (await campaigns.delete(audience)).status_code == 204
 
 
 async def test_a_template_is_pinned_to_its_version(campaigns):
@@ -171,6 +184,23 @@ async def test_messages_are_exported_so_that_no_spreadsheet_runs_them(campaigns,
     assert {(row["email"], row["reason"], row["phone"]) for row in rows} == {("'=cmd()@x.yz", "'@SUM(1)", "")}
     found = (await campaigns.get(f"{CAMPAIGNS}/{made['id']}")).json()
     assert found["counts"] == {"failed": 1500}
+
+
+async def test_messages_outlive_their_campaign(campaigns, pool):
+    made = await _made(campaigns)
+    [message] = await pool.fetch(
+        "INSERT INTO notification (owner_id, recipient, contact_id, text, status, finished_at, campaign_id)"
+        """ SELECT owner_id, '{"telegramChatId": null, "email": null, "phone": null}', 1, 'Скидки!', 'delivered',"""
+        " clock_timestamp(), id FROM campaign RETURNING id"
+    )
+    await pool.fetch("UPDATE campaign SET status = 'finished'")
+    assert (await campaigns.delete(f"{CAMPAIGNS}/{made['id']}")).status_code == 204
+    assert (await campaigns.get(f"{CAMPAIGNS}/{made['id']}")).status_code == 404
+    found = (await campaigns.get(f"/api/v1/notifications/{message['id']}")).json()
+    assert found["status"] == "delivered"
+    assert message["id"] in [
+        one["id"] for one in (await campaigns.get("/api/v1/notifications")).json()["notifications"]
+    ]
 
 
 async def test_progress_is_told_until_it_is_over(campaigns):

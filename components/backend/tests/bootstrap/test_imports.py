@@ -2,15 +2,19 @@
 
 import csv
 import io
+import os
+import time
 
 import asyncpg
 import pytest
+from prometheus_client import CollectorRegistry
 
 from gonets.adapters.files.storage import FolderStorage
 from gonets.adapters.postgres.imports import PostgresImports, PostgresImportWork
 from gonets.adapters.postgres.lifeline import PostgresLifeline
+from gonets.adapters.telemetry.imports import ImportMetrics, MeteredImportWork
 from gonets.bootstrap import imports
-from gonets.core.contacts.importing import RunImport
+from gonets.core.contacts.importing import RunImport, WakeImports
 from gonets.settings import load
 
 URL = "/api/v1/contacts/imports"
@@ -18,11 +22,16 @@ FIRST = "name,phone,email,tags\nАнна,8 916 123-45-67,anna@example.com,vip\n�
 
 
 @pytest.fixture
-async def worker(container, pool):
+def registry():
+    return CollectorRegistry()
+
+
+@pytest.fixture
+async def worker(container, pool, registry):
     """Does what a wake-up asks for; returns the import as it is then."""
     lifeline = PostgresLifeline(pool, fresh_for=60)
     await lifeline.beat()
-    work = PostgresImportWork(pool, lifeline)
+    work = MeteredImportWork(PostgresImportWork(pool, lifeline), ImportMetrics(registry))
     settings = load()
     run = RunImport(work, imports.storage(settings.files), imports.reader(settings))
 
@@ -62,6 +71,69 @@ async def _report(http, number):
 
 def _counts(found):
     return tuple(found[name] for name in ("created", "updated", "unchanged", "skipped", "rejected"))
+
+
+async def test_a_file_that_no_import_names_is_removed_after_a_day(http, pool):
+    settings = load()
+    storage, folder = imports.storage(settings.files), imports.Path(settings.files.folder)
+
+    async def put(key):
+        async def content():
+            yield b"x"
+
+        await storage.put(key, content())
+        return folder / key
+
+    answer = await http.post(URL, content=FIRST.encode(), headers={"Content-Type": "text/csv"})
+    [row] = await pool.fetch("SELECT file_key FROM contact_import WHERE id = $1", answer.json()["id"])
+    named = folder / row["file_key"]
+    orphan, young = await put("imports/orphan"), await put("imports/young")
+    yesterday = time.time() - 86_401
+    for path in (named, orphan):
+        os.utime(path, (yesterday, yesterday))
+    forget = WakeImports(PostgresImports(pool), None, storage, None).forget
+    await forget()
+    assert [path.exists() for path in (named, orphan, young)] == [True, False, True]
+    await pool.fetch("UPDATE contact_import SET file_gone = true")
+    await forget()
+    assert [path.exists() for path in (named, young)] == [False, True]
+    young.unlink()
+
+
+async def test_rows_and_ends_are_counted_by_what_became_of_them(load_file, registry):
+    await load_file(FIRST, dryRun="true")
+
+    def figures():
+        samples = [sample for family in registry.collect() for sample in family.samples]
+        rows = {s.labels["outcome"]: s.value for s in samples if s.name == "gonets_import_rows_total"}
+        ends = {s.labels["status"]: s.value for s in samples if s.name == "gonets_import_duration_seconds_count"}
+        return rows, ends
+
+    assert figures() == ({}, {"done": 1})
+    await load_file(FIRST + "В,12,,\n")
+    assert figures() == ({"created": 2, "rejected": 1}, {"done": 2})
+    await load_file(FIRST.replace("vip", "new"), mode="update")
+    assert figures() == ({"created": 2, "rejected": 1, "updated": 1, "unchanged": 1}, {"done": 3})
+    await load_file(FIRST)
+    await load_file(FIRST, mode="fail")
+    assert figures()[0] == {"created": 2, "rejected": 1, "updated": 1, "unchanged": 1, "skipped": 2}
+    assert figures()[1] == {"done": 4, "failed": 1}
+
+
+@pytest.mark.parametrize("dry_run", ["false", "true"])
+async def test_a_row_that_would_give_a_contact_too_many_tags_is_rejected(http, load_file, dry_run):
+    tags = [f"t{n}" for n in range(49)]
+    for name, phone in (("Анна", "+79161234567"), ("Борис", "+79031234567")):
+        await http.post("/api/v1/contacts", json={"name": name, "phone": phone, "tags": tags})
+    content = "phone,name,labels\n+79161234567,Другая,t1;new;newer\n+79031234567,Борис,t1;new\n"
+    found = await load_file(content, mode="update", columns='{"labels": "tags"}', dryRun=dry_run)
+    assert _counts(found) == (0, 1, 0, 0, 1)
+    _, line = await _report(http, found["id"])
+    people = await _contacts(http)
+    number = people["Анна"]["id"]
+    assert line == ["2", "labels", "t1, new, newer", "tags", f"contact {number} would have more than 50 tags"]
+    assert people["Анна"]["tags"] == tags
+    assert people["Борис"]["tags"] == (tags if dry_run == "true" else [*tags, "new"])
 
 
 async def test_a_file_becomes_contacts_and_a_report(http, load_file):

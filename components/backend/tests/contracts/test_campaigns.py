@@ -42,6 +42,7 @@ FULL = replace(
     PLAIN,
     content=Content(text="Hello {{name}}", template_id=7, template_version=3, variables=True),
     audience=Audience(tags_any=("a", "b"), tags_none=("c",), operator_codes=("916",), timezones=("Asia/Tokyo",)),
+    audience_id=5,
     route=(3, 1),
     fallback_after=timedelta(seconds=90),
     start_at=datetime(2099, 1, 1, 12, tzinfo=UTC),
@@ -174,7 +175,7 @@ class _Postgres:
         """Everything becomes older instead."""
         await self.pool.fetch(
             "UPDATE campaign SET wake_at = wake_at - $1::interval, start_at = start_at - $1::interval,"
-            " end_at = end_at - $1::interval",
+            " end_at = end_at - $1::interval, created_at = created_at - $1::interval",
             time,
         )
         await self.pool.fetch(
@@ -233,7 +234,7 @@ def campaigns(request) -> Campaigns:
 async def test_a_campaign_is_read_as_it_was_written(campaigns, written):
     made, new = await campaigns.store.add(written, None)
     assert new
-    assert made.created_at == made.updated_at
+    assert made.created_at <= made.updated_at
     same = {"id": made.id, "created_at": made.created_at, "updated_at": made.updated_at}
     assert made == replace(written, **same)
     assert await campaigns.store.get(1, made.id) == made
@@ -253,6 +254,24 @@ async def test_a_key_makes_one_campaign_whoever_is_first(campaigns):
     made = await asyncio.gather(*(campaigns.store.add(PLAIN, "key") for _ in range(5)))
     assert len({campaign.id for campaign, _ in made}) == 1
     assert [new for _, new in made].count(True) == 1
+
+
+async def test_a_key_holds_for_seven_days(campaigns):
+    first, _ = await campaigns.store.add(PLAIN, "key")
+    other, _ = await campaigns.store.add(PLAIN, "other")
+    await campaigns.pass_time(timedelta(days=6, hours=23))
+    known, new = await campaigns.store.add(PLAIN, "key")
+    assert (known.id, new) == (first.id, False)
+    await campaigns.pass_time(timedelta(hours=2))
+    made = await asyncio.gather(*(campaigns.store.add(PLAIN, "key") for _ in range(3)))
+    [second] = {campaign.id for campaign, _ in made}
+    assert second != first.id
+    assert [new for _, new in made].count(True) == 1
+    assert {one.id for one, _ in (await campaigns.store.page(1, status=None, cursor=None, limit=9)).campaigns} == {
+        first.id,
+        other.id,
+        second,
+    }
 
 
 async def test_pages_are_latest_first_and_complete(campaigns):
@@ -275,7 +294,9 @@ async def test_of_two_who_change_it_the_second_learns_of_the_first(campaigns):
     assert (saved.name, saved.version) == ("one", 1)
     assert await campaigns.store.save(replace(made, name="other")) is None
     assert not await campaigns.store.delete(made)
-    assert await campaigns.store.delete(saved)
+    other = await campaigns.store.save(replace(saved, audience=Audience(tags_all=("a",)), audience_id=9))
+    assert (other.audience, other.audience_id) == (Audience(tags_all=("a",)), 9)
+    assert await campaigns.store.delete(other)
     assert await campaigns.store.get(1, made.id) is None
 
 

@@ -1,5 +1,9 @@
 """What a storage of files must do: a folder, and a store that speaks S3."""
 
+import os
+import time
+from datetime import timedelta
+
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
@@ -76,6 +80,33 @@ async def test_a_deleted_file_is_gone(storage):
     await storage.delete(KEY)
     with pytest.raises(NotFound):
         await _content(storage, KEY)
+
+
+async def test_old_files_are_listed(storage):
+    async def old(age):
+        return {key async for keys in storage.old("imports", age) for key in keys}
+
+    before = await old(timedelta())
+    put = {f"{KEY}-old-{number}" for number in range(3)}
+    for key in put:
+        await storage.put(key, chunks(b"x"))
+    await storage.put("others/x", chunks(b"x"))
+    assert await old(timedelta()) - before == put
+    assert await old(timedelta(hours=1)) == set()
+    await storage.delete(f"{KEY}-old-0")
+    assert await old(timedelta()) - before == put - {f"{KEY}-old-0"}
+
+
+async def test_what_broke_off_long_ago_is_gone(folder, tmp_path):
+    assert [keys async for keys in folder.old("imports", timedelta())] == [[]]
+    await folder.put(KEY, chunks(b"x"))
+    [broken, young] = [tmp_path / "files" / f"{KEY}-{name}.partial" for name in ("broken", "young")]
+    for path in (broken, young):
+        path.write_bytes(b"x")
+    yesterday = time.time() - 86_401
+    os.utime(broken, (yesterday, yesterday))
+    assert [keys async for keys in folder.old("imports", timedelta(days=1))] == [[]]
+    assert (broken.exists(), young.exists()) == (False, True)
 
 
 async def test_a_key_leads_nowhere_else(storage):

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from fakes.campaigns import FakeAudit, FakeCampaignMessages, FakeCampaignNews, FakeCampaigns
+from gonets.core.campaigns.estimate import Tariff
 from gonets.core.campaigns.fan_out import RunCampaign
 from gonets.core.campaigns.model import OVER, Campaign, Content, Status
 from gonets.core.campaigns.permits import CampaignPermits
 from gonets.core.campaigns.schedule import KeepCampaigns
 from gonets.core.campaigns.use_cases import (
     DrawUp,
+    DryRun,
     ManageCampaigns,
     Plan,
     ReadCampaigns,
@@ -53,11 +55,12 @@ class World:
     def __post_init__(self):
         self.table = FakeCampaigns(self.now, chunk=2)
         self.read = ReadCampaigns(self.table, FakeCampaignMessages(self.table))
-        self.draw_up = DrawUp(Channels(), Templates(), Audiences(), self.now, HOUR)
+        self.audiences = Audiences()
+        self.draw_up = DrawUp(Channels(), Templates(), self.audiences, self.now, HOUR)
         self.manage = ManageCampaigns(self.read, self.draw_up, self.audit)
-        self.steer = SteerCampaigns(self.read, self.news, self.audit, self.now)
+        self.steer = SteerCampaigns(self.read, self.audiences, self.news, self.audit, self.now)
         self.send_to_all = SendToAll(self.table, self.draw_up, self.news, self.audit, self.now)
-        self.keep = KeepCampaigns(self.table, self.table, self.news, self.now, HOUR)
+        self.keep = KeepCampaigns(self.table, self.table, self.audiences, self.news, self.now, HOUR)
         self.run = RunCampaign(self.table, self.table, self.news, self.abandon, contacts=3, ended=1)
         self._stamps = itertools.count(1)
 
@@ -90,6 +93,9 @@ class Channels:
         if (owner_id, channel_id) not in {(1, 1), (1, 2)}:
             raise NotFound(f"no channel has the id {channel_id}")
 
+    async def usable(self, owner_id):
+        return []
+
 
 class Templates:
     async def content(self, owner_id, template_id, version):
@@ -105,8 +111,22 @@ class Templates:
 
 
 class Audiences:
+    def __init__(self):
+        self.saved = {5: Audience(tags_any=("vip",))}
+
     async def get(self, owner_id, audience_id):
-        return Audience(tags_any=("vip",)) if (owner_id, audience_id) == (1, 5) else None
+        return self.saved.get(audience_id) if owner_id == 1 else None
+
+
+class Crowds:
+    """Nobody; remembers who was meant."""
+
+    def __init__(self):
+        self.meant = []
+
+    async def count(self, owner_id, audience):
+        self.meant.append(audience)
+        return []
 
 
 MOVES = {
@@ -224,6 +244,74 @@ async def test_a_campaign_is_made_of_what_there_is_when_it_is_written():
         text="version 2", subject="Hi {{name}}", template_id=7, template_version=2, variables=True
     )
     assert (made.audience, made.route, made.status) == (Audience(tags_any=("vip",)), (2, 1), Status.SCHEDULED)
+
+
+NEWER = Audience(tags_all=("gold",))
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+async def test_a_saved_audience_is_taken_as_it_is_at_the_start(by_hand):
+    world = World()
+    made = await world.manage.create(
+        Anna(), replace(PLAN, audience_id=5, start_at=None if by_hand else START + HOUR), "key"
+    )
+    world.audiences.saved[5] = NEWER
+    world.time = START + HOUR
+    if by_hand:
+        await world.steer.start(Anna(), made.id)
+    else:
+        await world.keep()
+    found = await world.table.find(made.id)
+    assert (found.status, found.audience, found.audience_id) == (Status.RUNNING, NEWER, 5)
+    world.audiences.saved[5] = EVERYBODY
+    await world.steer.pause(Anna(), made.id)
+    assert (await world.steer.resume(Anna(), made.id)).audience == NEWER
+
+
+async def test_the_same_key_is_the_same_campaign_whatever_has_become_of_its_audience():
+    world = World()
+    plan = replace(PLAN, audience_id=5)
+    made = await world.manage.create(Anna(), plan, "key")
+    await world.steer.start(Anna(), made.id)
+    world.audiences.saved[5] = NEWER
+    assert (await world.manage.create(Anna(), plan, "key")).id == made.id
+    with pytest.raises(Conflict):
+        await world.manage.create(Anna(), replace(PLAN, audience=NEWER), "key")
+
+
+async def test_without_its_saved_audience_a_campaign_does_not_start():
+    world = World()
+    draft = await world.manage.create(Anna(), replace(PLAN, audience_id=5))
+    scheduled = await world.manage.create(Anna(), replace(PLAN, audience_id=5, start_at=START + HOUR))
+    del world.audiences.saved[5]
+    with pytest.raises(Conflict, match="saved audience was deleted"):
+        await world.steer.start(Anna(), draft.id)
+    assert await world.status(draft.id) is Status.DRAFT
+    world.time = START + HOUR
+    await world.keep()
+    found = await world.table.find(scheduled.id)
+    assert (found.status, found.started_at) == (Status.CANCELLED, None)
+    assert found.reason == "its saved audience was deleted before it started"
+    given = await world.manage.change(Anna(), draft.id, {"audience": NEWER, "audience_id": None})
+    assert (given.audience, given.audience_id) == (NEWER, None)
+    assert (await world.steer.start(Anna(), draft.id)).audience == NEWER
+
+
+async def test_a_dry_run_asks_for_the_audience_as_it_is_now():
+    world = World()
+    crowds = Crowds()
+    dry_run = DryRun(world.read, world.audiences, crowds, Channels(), {}, Tariff({}, {}, ""), world.now)
+    made = await world.manage.create(Anna(), replace(PLAN, audience_id=5))
+    world.audiences.saved[5] = NEWER
+    await dry_run(1, made.id)
+    await world.steer.start(Anna(), made.id)
+    world.audiences.saved[5] = EVERYBODY
+    await dry_run(1, made.id)
+    assert crowds.meant == [NEWER, NEWER]
+    draft = await world.manage.create(Anna(), replace(PLAN, audience_id=5))
+    del world.audiences.saved[5]
+    with pytest.raises(Conflict, match="saved audience was deleted"):
+        await dry_run(1, draft.id)
 
 
 async def test_a_change_of_the_start_makes_it_scheduled_or_a_draft_again():

@@ -416,6 +416,24 @@ async def test_suppressed_addresses_are_passed_over_and_asked_for_by_the_step():
     assert world.listed.questions <= 5
 
 
+async def test_a_channels_own_destination_is_asked_for_too():
+    world = World(size=0, options={"route": (2,)})
+    [sms, mail] = world.channels.owned
+    world.channels.owned = [sms, replace(mail, configuration={"key": "k", "to": "office@example.com"})]
+    world.contact(1)
+    world.contact(2, email="anna@example.com")
+    world.listed.listed = {"email": {"office@example.com"}}
+    await world.fan_out()
+    await world.run()
+    [suppressed] = world.found(MessageStatus.SUPPRESSED)
+    assert suppressed.id == 1
+    assert [send.to for _, send in world.mail.sent] == ["anna@example.com"]
+    world.listed.listed = {}
+    await world.fan_out()
+    await world.run(2)
+    assert [send.to for _, send in world.mail.sent][1:] == [None, "anna@example.com"]
+
+
 async def test_who_unsubscribed_with_the_provider_is_suppressed():
     world = World(size=1)
     world.sms.say = lambda _: Refused(Refusal.PERMANENT, "has unsubscribed", opted_out=True)

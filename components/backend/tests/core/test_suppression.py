@@ -134,12 +134,17 @@ async def test_what_is_taken_off_is_gone(world):
     assert world.log.entries[-1].action == "deleted"
 
 
+async def _each(lines):
+    for line in lines:
+        yield line
+
+
 async def test_an_import_names_the_lines_that_it_passed_over(world):
     await world.manage.add(ANNA, [Typed(PHONE)])
-    lines = ["phone", "8 916 123-45-67", "", '"bob@example.com"', "nobody", "+7 916 000-00-01;", "bob@example.com"]
-    done = await world.manage.load(ANNA, lines)
+    lines = ["phone", "8 916 123-45-67", "", '"bob@example.com"', ' "nobody"', "+7 916 000-00-01;", "bob@example.com"]
+    done = await world.manage.load(ANNA, _each(lines))
     assert (done.read, done.added, done.known, done.refused) == (5, 2, 2, 1)
-    assert [(one.line, one.reason[:22]) for one in done.wrong] == [(5, "must be a phone number")]
+    assert [(one.line, one.column, one.reason[:22]) for one in done.wrong] == [(5, 3, "must be a phone number")]
     assert set(world.known.values()) == {Source.MANUAL, Source.IMPORT}
     assert (world.log.entries[-1].action, world.log.entries[-1].detail) == (
         "imported",
@@ -148,7 +153,7 @@ async def test_an_import_names_the_lines_that_it_passed_over(world):
 
 
 async def test_an_import_of_many(world):
-    done = await world.manage.load(ANNA, [f"user{n}@example.com" for n in range(2500)] + ["?"] * 150)
+    done = await world.manage.load(ANNA, _each([f"user{n}@example.com" for n in range(2500)] + ["?"] * 150))
     assert (done.read, done.added, done.refused, len(done.wrong)) == (2650, 2500, 150, 100)
 
 

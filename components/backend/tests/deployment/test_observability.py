@@ -10,6 +10,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from fakes import FakeCircuits
+from gonets.adapters.telemetry.imports import ImportMetrics
 from gonets.adapters.telemetry.metrics import (
     BatchMetrics,
     DoorMetrics,
@@ -45,6 +46,7 @@ def _registry() -> CollectorRegistry:
         NotificationMetrics,
         SelfTestMetrics,
         RetentionMetrics,
+        ImportMetrics,
     ):
         metrics(registry)
     nothing: Any = None

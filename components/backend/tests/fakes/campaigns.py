@@ -49,8 +49,9 @@ class FakeCampaigns:
     # The store.
 
     async def add(self, campaign: Campaign, key: str | None) -> tuple[Campaign, bool]:
-        if key is not None and (known := self.keys.get((campaign.owner_id, key))):
-            return self.rows[known], False
+        known = None if key is None else self.rows.get(self.keys.get((campaign.owner_id, key), 0))
+        if known and known.created_at >= self.clock() - timedelta(days=7):
+            return known, False
         now = self.clock()
         made = replace(campaign, id=next(self._ids), created_at=now, updated_at=now, version=0)
         if key is not None:

@@ -10,7 +10,7 @@ from gonets.core.contacts.audience import Audience, SavedAudience
 from gonets.core.contacts.enrichment import Enrichment, EnrichmentStatus, PhoneFacts, Question
 from gonets.core.contacts.model import MOST_TAGS, Contact, ContactPage, Field
 from gonets.core.contacts.ports import Exported, Fields, Search
-from gonets.core.shared.errors import Invalid, Taken
+from gonets.core.shared.errors import Conflict, Invalid, Taken
 
 _NAMES = {
     Field.NAME: "name",
@@ -211,6 +211,8 @@ class FakeAudiences:
 
     def __init__(self) -> None:
         self.rows: dict[tuple[int, int], SavedAudience] = {}
+        self.campaigns: dict[int, int] = {}
+        """By audience: one that has not started."""
         self._ids = itertools.count(1)
         self._now = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -249,4 +251,6 @@ class FakeAudiences:
         return changed
 
     async def delete(self, owner_id: int, audience_id: int) -> bool:
+        if (owner_id, audience_id) in self.rows and audience_id in self.campaigns:
+            raise Conflict(f"is meant by campaigns that have not started: {self.campaigns[audience_id]}")
         return self.rows.pop((owner_id, audience_id), None) is not None

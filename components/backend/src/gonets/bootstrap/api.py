@@ -60,6 +60,11 @@ from gonets.core.tasks.failed import HandleDeadLetters, HandleFailedTasks
 from gonets.core.tasks.use_cases import ReadTasks, SubmitTask
 
 
+def _body_limits(most: int) -> dict[str, int]:
+    """Of those routes that take files."""
+    return {**import_routes.body_limits(most), **suppression_routes.body_limits(most)}
+
+
 class ApiContainer(Shared):
     """The REST door."""
 
@@ -248,6 +253,6 @@ class ApiContainer(Shared):
         ),
         documentation=Shared.settings.provided.docs_open,
         first=List(Singleton(callback_routes.short, notifications.provided.callback, PREFIX)),
-        longer=Singleton(import_routes.body_limits, Shared.settings.provided.files.most_bytes),
+        longer=Singleton(_body_limits, Shared.settings.provided.files.most_bytes),
     )
     served = Singleton(watching.app, app, registry, Singleton(HttpMetrics, registry), tracing)

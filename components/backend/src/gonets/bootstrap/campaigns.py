@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from gonets.adapters.postgres.campaigns import (
+    PostgresAudiences,
     PostgresCampaignMessages,
     PostgresCampaigns,
     PostgresCampaignWakes,
@@ -86,9 +87,9 @@ def doors(
     read = ReadCampaigns(store, PostgresCampaignMessages(pool))
     return Doors(
         manage=ManageCampaigns(read, draw_up, audit),
-        steer=SteerCampaigns(read, news, audit, now),
+        steer=SteerCampaigns(read, audiences, news, audit, now),
         send_to_all=SendToAll(store, draw_up, news, audit, now),
-        dry_run=DryRun(read, PostgresCrowds(patient), channels, kinds, _tariff(settings), now),
+        dry_run=DryRun(read, audiences, PostgresCrowds(patient), channels, kinds, _tariff(settings), now),
     )
 
 
@@ -119,6 +120,7 @@ def keep(pool: Pool, publisher: Publisher, settings: CampaignSettings) -> KeepCa
     return KeepCampaigns(
         PostgresCampaignWakes(pool),
         PostgresCampaigns(pool),
+        PostgresAudiences(pool),
         RabbitCampaignNews(publisher),
         now,
         timedelta(seconds=settings.latest_start),

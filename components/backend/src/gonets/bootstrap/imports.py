@@ -12,6 +12,7 @@ from gonets.adapters.rabbitmq import topology
 from gonets.adapters.rabbitmq.imports import RabbitImportNews, TakeImportWake
 from gonets.adapters.rabbitmq.publisher import Publisher
 from gonets.adapters.rabbitmq.receiver import Receiver
+from gonets.adapters.telemetry.imports import ImportMetrics, MeteredImportWork
 from gonets.bootstrap.identity import AuditOf
 from gonets.core.contacts.importing import ManageImports, RunImport, WakeImports
 from gonets.core.contacts.imports import FileStorage
@@ -42,9 +43,9 @@ def doors(pool: Pool, publisher: Publisher, audit: AuditOf, settings: Settings) 
     return ManageImports(PostgresImports(pool), storage(settings.files), reader(settings), news, audit)
 
 
-def work(settings: Settings, pool: Pool, lifeline: PostgresLifeline) -> Receiver:
+def work(settings: Settings, pool: Pool, lifeline: PostgresLifeline, metrics: ImportMetrics) -> Receiver:
     """`pool`: for statements that take as long as a block of rows does."""
-    imports = PostgresImportWork(pool, lifeline)
+    imports = MeteredImportWork(PostgresImportWork(pool, lifeline), metrics)
     take = TakeImportWake(imports.claim, RunImport(imports, storage(settings.files), reader(settings)))
     return Receiver(settings.rabbit.url, topology.CONTACT_IMPORTS, take, concurrency=_AT_ONCE)
 

@@ -23,6 +23,7 @@ from gonets.adapters.providers.yandexgpt import YandexGPT
 from gonets.adapters.rabbitmq.consumer import TaskConsumer
 from gonets.adapters.rabbitmq.outcomes import DeadLetters
 from gonets.adapters.rabbitmq.publisher import Publisher
+from gonets.adapters.telemetry.imports import ImportMetrics
 from gonets.adapters.telemetry.metered import MeteredCircuits, MeteredClaims, MeteredOutcomes
 from gonets.adapters.telemetry.metrics import BatchMetrics, DoorMetrics, ProviderMetrics, TaskMetrics, create_registry
 from gonets.adapters.telemetry.notifications import NotificationMetrics
@@ -254,7 +255,9 @@ class WorkerContainer(Shared):
 
     # Of its own: a block of rows takes longer than a claim may.
     import_pool = Singleton(Pool, Shared.database.dsn, size=4, timeout=60.0, answers_in=config.database_timeout)
-    import_receiver = Singleton(imports.work, Shared.settings, import_pool, lifeline)
+    import_receiver = Singleton(
+        imports.work, Shared.settings, import_pool, lifeline, Singleton(ImportMetrics, registry)
+    )
 
     tell = Singleton(TellTask, announcements, outcomes)
     take = Singleton(TakeTask, claims, announcements, tell)

@@ -24,7 +24,8 @@ HOLDERS = {
 def app():
     manage = ManageSuppressions(FakeSuppressions(), PhoneNumbers("RU"), AuditOf(FakeAuditLog(), "suppression"))
     router = suppression.router(manage, Security(FakeAuthenticate(HOLDERS)).principal(Scope.CONTACTS))
-    return create_app([router], health.router({}, {}), documentation=True)
+    limits = suppression.body_limits(3_000_000)
+    return create_app([router], health.router({}, {}), documentation=True, longer=limits)
 
 
 @pytest.fixture
@@ -85,12 +86,44 @@ async def test_an_import(http):
     assert answer.status_code == 200, answer.text
     done = answer.json()
     assert (done["read"], done["added"], done["known"], done["refused"]) == (3, 2, 0, 1)
-    assert [one["line"] for one in done["wrong"]] == [4]
+    assert [(one["line"], one["column"]) for one in done["wrong"]] == [(4, 1)]
     again = (await http.post(f"{URL}/import", content=lines.encode())).json()
     assert (again["added"], again["known"]) == (0, 2)
     assert {one["source"] for one in (await http.get(URL)).json()["suppressions"]} == {"import"}
-    assert (await http.post(f"{URL}/import", content=b"\xff")).status_code == 422
     assert (await http.post(f"{URL}/import", content=b"")).json()["read"] == 0
+
+
+async def test_an_import_is_read_while_it_comes_in(http):
+    whole = "\ufeff" + "".join(f"user{n}@example.com\r\nmore{n}@example.com\r" for n in range(30_000))
+
+    async def pieces(of):
+        for start in range(0, len(of), 65_537):
+            yield of[start : start + 65_537]
+
+    done = (await http.post(f"{URL}/import", content=pieces(whole.encode()))).json()
+    assert (done["read"], done["added"], done["refused"]) == (60_000, 60_000, 0)
+    assert (await http.post(f"{URL}/import", content=pieces(b"x" * 3_000_001))).status_code == 413
+
+
+async def test_a_line_without_end_is_one_that_is_wrong(http):
+    async def pieces():
+        yield b"a@example.com\n"
+        for _ in range(20):
+            yield "ж".encode() * 50_000
+        yield b"\nb@example.com"
+
+    done = (await http.post(f"{URL}/import", content=pieces())).json()
+    assert (done["read"], done["added"]) == (3, 2)
+    assert [(one["line"], one["column"]) for one in done["wrong"]] == [(2, 1)]
+
+
+async def test_what_is_no_text_is_named_by_its_place(http):
+    answer = await http.post(f"{URL}/import", content="a@example.com\nжж".encode() + b"\xffb@example.com\n")
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == ["body"]
+    assert "line 2, column 3" in answer.text
+    utf16 = await http.post(f"{URL}/import", content="a@example.com\n".encode("utf-16"))
+    assert "line 1, column 1" in utf16.text
 
 
 async def test_another_owners_list_is_not_there(http, make_http):

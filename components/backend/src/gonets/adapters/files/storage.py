@@ -4,9 +4,9 @@ import asyncio
 import os
 import re
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -23,8 +23,12 @@ if TYPE_CHECKING:
 _PART = 8 * 2**20  # bytes; S3 takes no smaller ones but the last
 
 
+_KEY = re.compile(r"[a-z0-9-]+(/[a-z0-9-]+)*")
+_PARTIAL = ".partial"
+
+
 def _checked(key: str) -> str:
-    if not re.fullmatch(r"[a-z0-9-]+(/[a-z0-9-]+)*", key):
+    if not _KEY.fullmatch(key):
         raise ValueError(f"no key of ours: {key!r}")
     return key
 
@@ -37,7 +41,7 @@ class FolderStorage:
 
     async def put(self, key: str, chunks: AsyncIterator[bytes]) -> None:
         path = self._folder / _checked(key)
-        partial = path.with_name(f"{path.name}.partial")
+        partial = path.with_name(f"{path.name}{_PARTIAL}")
         try:
             file = await asyncio.to_thread(_create, partial)
             try:
@@ -66,6 +70,26 @@ class FolderStorage:
             await asyncio.to_thread((self._folder / _checked(key)).unlink, missing_ok=True)
         except OSError as error:
             raise Unavailable(f"the folder of files cannot be written: {error.strerror or error}") from error
+
+    async def old(self, folder: str, age: timedelta) -> AsyncIterator[Sequence[str]]:
+        try:
+            names = await asyncio.to_thread(_old, self._folder / _checked(folder), age)
+        except OSError as error:
+            raise Unavailable(f"the folder of files cannot be read: {error.strerror or error}") from error
+        yield [f"{folder}/{name}" for name in names]
+
+
+def _old(folder: Path, age: timedelta) -> Sequence[str]:
+    """Names of ours; what broke off is removed."""
+    last, found = datetime.now(UTC).timestamp() - age.total_seconds(), []
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.stat().st_mtime > last:
+            continue
+        if path.suffix == _PARTIAL:
+            path.unlink(missing_ok=True)
+        elif _KEY.fullmatch(path.name):
+            found.append(path.name)
+    return found
 
 
 def _create(path: Path) -> BinaryIO:
@@ -132,6 +156,14 @@ class S3Storage:
             await obstore.delete_async(self._store, _checked(key))
         except (ObjectNotFound, FileNotFoundError):
             return
+        except BaseError as error:
+            raise _away(error) from error
+
+    async def old(self, folder: str, age: timedelta) -> AsyncIterator[Sequence[str]]:
+        last = datetime.now(UTC) - age
+        try:
+            async for found in obstore.list(self._store, f"{_checked(folder)}/"):
+                yield [one["path"] for one in found if one["last_modified"] <= last and _KEY.fullmatch(one["path"])]
         except BaseError as error:
             raise _away(error) from error
 

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
+from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -125,6 +126,9 @@ class _BodyLimit:
 
         try:
             await self._app(scope, counted, unless_refused)
+        except ClientDisconnect:
+            if not refused:
+                raise
         finally:
             if refused:
                 await self._refuse(most, scope, receive, send)

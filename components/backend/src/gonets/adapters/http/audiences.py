@@ -121,9 +121,10 @@ def router(manage: ManageAudiences, authenticated: Callable[..., Awaitable[Princ
         "/{audience_id:int}",
         status_code=HTTPStatus.NO_CONTENT,
         summary="Delete an audience",
-        responses=responses(*ONE),
+        responses=responses(HTTPStatus.CONFLICT, *ONE),
     )
     async def delete_audience(who: Who, audience_id: AudienceId) -> None:
+        """Refused while campaigns that have not started are for it."""
         await manage.delete(who, audience_id)
 
     return audiences

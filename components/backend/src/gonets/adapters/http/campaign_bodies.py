@@ -57,7 +57,7 @@ class TagsBody(Asked):
 
 class CampaignAudience(Asked):
     """Who of your contacts: those that meet every condition. Without any: everybody. Or `audienceId` alone: a saved
-    audience, as it is now."""
+    audience, as it is when the campaign starts."""
 
     tags: TagsBody | None = None
     operator_codes: Annotated[list[StrictStr] | None, Field(examples=[["916"]])] = None

@@ -66,7 +66,9 @@ class CampaignView(ProgressView):
     subject: str | None
     template_id: int | None
     template_version: int | None
-    audience: Annotated[dict[str, Any], Field(description="As it was when the campaign was written")]
+    audience: Annotated[
+        dict[str, Any], Field(description="A saved one: its audienceId, and once it has started whom that meant then")
+    ]
     route: Sequence[int]
     fallback_after: Annotated[float | None, Field(description="Seconds")]
     start_at: datetime | None
@@ -88,7 +90,7 @@ class CampaignView(ProgressView):
             subject=content.subject,
             template_id=content.template_id,
             template_version=content.template_version,
-            audience=campaign.audience.to_json(),
+            audience=_audience_view(campaign),
             route=list(campaign.route),
             fallback_after=campaign.fallback_after.total_seconds() if campaign.fallback_after else None,
             start_at=campaign.start_at,
@@ -101,6 +103,13 @@ class CampaignView(ProgressView):
             finished_at=campaign.finished_at,
             **cls.facts(campaign, counts),
         )
+
+
+def _audience_view(campaign: Campaign) -> dict[str, Any]:
+    if campaign.audience_id is None:
+        return campaign.audience.to_json()
+    saved: dict[str, Any] = {"audienceId": campaign.audience_id}
+    return saved if campaign.started_at is None else saved | campaign.audience.to_json()
 
 
 class CampaignList(Answer):

@@ -23,7 +23,7 @@ from gonets.core.identity.model import Principal
 from gonets.core.notifications.model import Status as MessageStatus
 
 CampaignId = Annotated[int, Path(ge=1, le=MAX_ID)]
-_KEY = "The same key and body again is the same campaign; the same key with another body is refused"
+_KEY = "For seven days the same key and body is the same campaign; the same key with another body is refused"
 Key = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=200, description=_KEY)]
 _STEERED = (HTTPStatus.CONFLICT, *ONE)
 _CREATED = {"Location": {"description": "Where the campaign is", "schema": {"type": "string"}}}
@@ -162,7 +162,9 @@ def router(
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
 
-    @routes.post("/campaigns/{campaign_id:int}/dry-run", summary="What it would come to", responses=responses(*ONE))
+    @routes.post(
+        "/campaigns/{campaign_id:int}/dry-run", summary="What it would come to", responses=responses(*_STEERED)
+    )
     async def try_campaign(user: User, campaign_id: CampaignId) -> DryRunView:
         """As the audience, the suppressions and the channels are now. Nothing is sent."""
         return DryRunView.of(await dry_run(user.user_id, campaign_id))

@@ -27,8 +27,12 @@ from gonets.core.shared.errors import Invalid
 
 # The limits are for readers: the core checks them, and names all fields that are wrong at once.
 Name = Annotated[
-    StrictStr,
-    Field(examples=["Анна Смирнова"], json_schema_extra={"minLength": 1, "maxLength": LONGEST_NAME}),
+    StrictStr | None,
+    Field(
+        description="Empty where nobody said it",
+        examples=["Анна Смирнова"],
+        json_schema_extra={"maxLength": LONGEST_NAME},
+    ),
 ]
 Phone = Annotated[
     StrictStr | None,
@@ -71,7 +75,7 @@ class _Person(Asked):
     quality_code: Annotated[StrictInt | None, Field(description="Changes nothing", examples=[None])] = None
     created_at: Annotated[StrictStr | None, Field(description="Changes nothing", examples=[None])] = None
     updated_at: Annotated[StrictStr | None, Field(description="Changes nothing", examples=[None])] = None
-    name: Name = ""
+    name: Name = None
     phone: Phone = None
     email: Email = None
     telegram_chat_id: ChatId = None
@@ -89,8 +93,6 @@ class _Person(Asked):
 
 class ContactBody(_Person):
     """A person with their addresses; what is left out, they have not."""
-
-    name: Name
 
 
 class ContactChange(_Person):

@@ -1,6 +1,6 @@
 """Routes of addresses that must not be written to."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated
@@ -100,7 +100,8 @@ class AddedView(Answer):
 class WrongLineView(Answer):
     """A line that was not taken."""
 
-    line: int
+    line: Annotated[int, Field(description="From 1")]
+    column: Annotated[int, Field(description="The character of the line at which its address begins, from 1")]
     reason: str
 
 
@@ -115,7 +116,7 @@ class ImportedView(Answer):
 
     @classmethod
     def of(cls, done: Imported) -> "ImportedView":
-        wrong = [WrongLineView(line=one.line, reason=one.reason) for one in done.wrong]
+        wrong = [WrongLineView(line=one.line, column=one.column, reason=one.reason) for one in done.wrong]
         return cls(read=done.read, added=done.added, known=done.known, refused=done.refused, wrong=wrong)
 
 
@@ -125,6 +126,42 @@ _CSV = {
         "content": {"text/csv": {"schema": {"type": "string"}, "example": "phone\n+79161234567\n"}},
     }
 }
+
+PATH = "/suppressions/import"
+_LONGEST_LINE = 1000  # bytes; no address has as many
+_BOM = b"\xef\xbb\xbf"
+
+
+def body_limits(most: int) -> Mapping[str, int]:
+    """How many bytes the file may have."""
+    return {PATH: most}
+
+
+async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
+    """One after the other, as they come in; of one that no address has the length of, the beginning. Raises Invalid for
+    what is not UTF-8."""
+    number, left = 0, b""
+    async for chunk in chunks:
+        lines = (left + chunk).splitlines(keepends=True)
+        # The last one may go on, and so may the end of a line.
+        left = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
+        if len(left) > _LONGEST_LINE:
+            left = left[:_LONGEST_LINE] + left[-1:]
+        for line in lines:
+            number += 1
+            yield _text(line, number)
+    if left:
+        yield _text(left, number + 1)
+
+
+def _text(line: bytes, number: int) -> str:
+    line = line.removeprefix(_BOM) if number == 1 else line
+    try:
+        return line.decode() if len(line) <= _LONGEST_LINE else line[:_LONGEST_LINE].decode(errors="ignore")
+    except UnicodeDecodeError as error:
+        column = len(line[: error.start].decode()) + 1
+        raise Invalid("body", f"must be UTF-8, and is not at line {number}, column {column}") from error
+
 
 SuppressionId = Annotated[int, Path(ge=1, le=MAX_ID)]
 
@@ -151,13 +188,9 @@ def router(manage: ManageSuppressions, who: Callable[..., Awaitable[Principal]])
         openapi_extra=_CSV,
     )
     async def import_suppressions(user: User, request: Request) -> ImportedView:
-        """UTF-8, an address on each line, with or without a heading. Lines that are none are passed over and named; the
-        same file again adds nothing twice."""
-        try:
-            text = (await request.body()).decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise Invalid("body", "must be UTF-8") from error
-        return ImportedView.of(await manage.load(user, text.splitlines()))
+        """UTF-8, an address on each line, with or without a heading. It is read while it comes in: what was taken
+        before an error stays. Lines that are none are passed over and named; the same file again adds nothing twice."""
+        return ImportedView.of(await manage.load(user, _lines(request.stream())))
 
     @suppressions.get("", summary="List the addresses, latest first", responses=responses(*OWN))
     async def list_suppressions(

@@ -9,13 +9,25 @@ import asyncpg
 from gonets.adapters.postgres.jsonb import to_jsonb
 from gonets.adapters.postgres.pool import Pool
 from gonets.core.contacts.audience import Audience, SavedAudience, audience_of
-from gonets.core.shared.errors import Taken, Unavailable, Unexplained
+from gonets.core.shared.errors import Conflict, Taken, Unavailable, Unexplained
 
 _MINE = "WHERE id = $2 AND owner_id = $1"
 _CHANGE = f"""
 UPDATE audience SET name = coalesce($3, name), filter = coalesce($4, filter), updated_at = clock_timestamp()
 {_MINE} RETURNING *
 """  # noqa: S608 - only our own words
+_DELETE = f"""
+DELETE FROM audience
+{_MINE} AND NOT EXISTS (
+    SELECT FROM campaign c WHERE c.owner_id = $1 AND c.audience_id = $2 AND c.status IN ('draft', 'scheduled'))
+RETURNING id
+"""  # noqa: S608 - only our own words
+_CAMPAIGNS = """
+SELECT id FROM campaign
+WHERE owner_id = $1 AND audience_id = $2 AND status IN ('draft', 'scheduled')
+ORDER BY id
+LIMIT 10
+"""
 
 
 class PostgresAudiences:
@@ -45,8 +57,12 @@ class PostgresAudiences:
         return _from_row(rows[0]) if rows else None
 
     async def delete(self, owner_id: int, audience_id: int) -> bool:
-        deleted = f"DELETE FROM audience {_MINE} RETURNING id"  # noqa: S608 - only our own words
-        return bool(await self._pool.fetch(deleted, owner_id, audience_id))
+        if await self._pool.fetch(_DELETE, owner_id, audience_id):
+            return True
+        if waiting := await self._pool.fetch(_CAMPAIGNS, owner_id, audience_id):
+            ids = ", ".join(str(row["id"]) for row in waiting)
+            raise Conflict(f"is meant by campaigns that have not started: {ids}. Give them another audience first")
+        return False
 
     async def _written(self, owner_id: int, name: str | None, statement: str, *values: object) -> Sequence[Any]:
         """Raises Taken."""

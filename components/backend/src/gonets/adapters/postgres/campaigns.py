@@ -13,7 +13,7 @@ from gonets.adapters.postgres import audience as audiences
 from gonets.adapters.postgres.cursors import from_cursor, to_cursor
 from gonets.adapters.postgres.jsonb import storable, to_jsonb
 from gonets.adapters.postgres.lifeline import PostgresLifeline
-from gonets.adapters.postgres.notifications import from_row
+from gonets.adapters.postgres.notifications import KEYS_HOLD, from_row
 from gonets.adapters.postgres.pool import Pool
 from gonets.core.campaigns.model import Campaign, Chunk, Content, Counts, Crowd, Status
 from gonets.core.campaigns.ports import OUTSTANDING, CampaignPage, MessagePage
@@ -42,18 +42,22 @@ _WORK_LEFT = """(status = 'running' AND fanned_out_at IS NULL
 _ADD = """
 INSERT INTO campaign (owner_id, key, name, text, subject, template_id, template_version, variables, audience, route,
                       fallback_after, start_at, end_at, send_window, rate, status, reason, started_at, finished_at,
-                      wake_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
+                      audience_id, wake_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
         CASE $16::text WHEN 'scheduled' THEN $12::timestamptz WHEN 'running' THEN clock_timestamp() END)
 ON CONFLICT (owner_id, key) DO NOTHING
 RETURNING *
+"""
+
+_FREE_KEY = """
+UPDATE campaign SET key = NULL WHERE owner_id = $1 AND key = $2 AND created_at < clock_timestamp() - $3::interval
 """
 
 _SAVE = """
 UPDATE campaign
 SET name = $3, text = $4, subject = $5, template_id = $6, template_version = $7, variables = $8, audience = $9,
     route = $10, fallback_after = $11, start_at = $12, end_at = $13, send_window = $14, rate = $15, status = $16,
-    reason = $17, started_at = $18, finished_at = $19, version = version + 1,
+    reason = $17, started_at = $18, finished_at = $19, audience_id = $20, version = version + 1,
     updated_at = greatest(clock_timestamp(), updated_at + interval '1 us'),
     wake_at = CASE WHEN life IS NOT NULL THEN NULL
                    WHEN $16 = 'scheduled' THEN $12
@@ -308,6 +312,8 @@ class PostgresCampaigns:
         self._pool = pool
 
     async def add(self, campaign: Campaign, key: str | None) -> tuple[Campaign, bool]:
+        if key is not None:
+            await self._pool.fetch(_FREE_KEY, campaign.owner_id, key, KEYS_HOLD)
         values = _to_values(campaign)
         if rows := await self._pool.fetch(_ADD, campaign.owner_id, key, *values):
             return campaign_from_row(rows[0]), True
@@ -565,6 +571,7 @@ def _to_values(campaign: Campaign) -> Sequence[object]:
         campaign.reason,
         campaign.started_at,
         campaign.finished_at,
+        campaign.audience_id,
     )
 
 
@@ -581,6 +588,7 @@ def campaign_from_row(row: Any) -> Campaign:
             variables=row["variables"],
         ),
         audience=audience_of(json.loads(row["audience"])),
+        audience_id=row["audience_id"],
         route=tuple(row["route"]),
         fallback_after=row["fallback_after"],
         start_at=row["start_at"],

@@ -11,6 +11,7 @@ from gonets.adapters.postgres.copying import CONTACT, FAULTS, KEYS
 from gonets.adapters.postgres.pool import database_errors
 from gonets.core.contacts.columns import Target
 from gonets.core.contacts.imports import Block, Counts, Import, Mode
+from gonets.core.contacts.model import MOST_TAGS
 from gonets.core.shared.errors import Unavailable
 
 _STAGED = """
@@ -111,7 +112,8 @@ WITH found AS MATERIALIZED (
 ), chosen AS MATERIALIZED (
     SELECT s.*, f.target FROM staged s JOIN found f USING (row) WHERE f.first AND f.target IS NOT NULL
 ), wanted AS MATERIALIZED (
-    SELECT c.id, coalesce(nullif(s.name, ''), c.name) AS name, coalesce(s.phone, c.phone) AS phone,
+    SELECT c.id, s.row, s.tags AS added, coalesce(nullif(s.name, ''), c.name) AS name,
+           coalesce(s.phone, c.phone) AS phone,
            coalesce(s.email, c.email) AS email, coalesce(s.telegram_chat_id, c.telegram_chat_id) AS telegram_chat_id,
            c.tags || array(SELECT tag FROM unnest(s.tags) tag WHERE tag <> ALL (c.tags)) AS tags,
            CASE WHEN $3 THEN coalesce(s.timezone, c.timezone) ELSE coalesce(c.timezone, s.timezone) END AS timezone,
@@ -119,6 +121,12 @@ WITH found AS MATERIALIZED (
            c.attributes || s.attributes AS attributes, coalesce(s.consent, c.consent) AS consent,
            coalesce(s.phone, c.phone) IS DISTINCT FROM c.phone AS renumbered
     FROM chosen s JOIN {table} c ON c.id = s.target
+), reported AS (
+    INSERT INTO faulty
+    SELECT row, $5, left(array_to_string(added, ', '), 100), 'tags',
+           'contact ' || id || ' would have more than ' || $4::int || ' tags'
+    FROM wanted WHERE cardinality(tags) > $4::int
+    RETURNING row
 ), updated AS (
     UPDATE {table} c
     SET name = w.name, phone = w.phone, email = w.email, telegram_chat_id = w.telegram_chat_id, tags = w.tags,
@@ -128,7 +136,7 @@ WITH found AS MATERIALIZED (
         quality_code = CASE WHEN NOT w.renumbered THEN c.quality_code END,
         updated_at = clock_timestamp()
     FROM wanted w
-    WHERE c.id = w.id
+    WHERE c.id = w.id AND cardinality(w.tags) <= $4::int
       AND (c.name, c.phone, c.email, c.telegram_chat_id, c.tags, c.timezone, c.operator_code, c.attributes, c.consent)
           IS DISTINCT FROM
           (w.name, w.phone, w.email, w.telegram_chat_id, w.tags, w.timezone, w.operator_code, w.attributes, w.consent)
@@ -136,7 +144,8 @@ WITH found AS MATERIALIZED (
 ), gone AS (
     DELETE FROM staged s USING chosen WHERE s.row = chosen.row
 )
-SELECT (SELECT count(*) FROM chosen) AS chosen, (SELECT count(*) FROM updated) AS updated
+SELECT (SELECT count(*) FROM chosen) AS chosen, (SELECT count(*) FROM updated) AS updated,
+       (SELECT count(*) FROM reported) AS rejected
 """
 
 _FAULTS = """
@@ -166,6 +175,7 @@ class Blocks:
         headers = found.layout.headers
         called = {target: headers[place] for place, target in found.layout.columns.items()}
         self._called = called.get(Target.PHONE, ""), called.get(Target.EMAIL, "")
+        self._tags_called = called.get(Target.TAGS, "")
         self._says_zones = Target.TIMEZONE in called
 
     @classmethod
@@ -183,7 +193,7 @@ class Blocks:
         whose = _WHOSE.format(table=self._table)
         return statement.format(table=self._table, whose=whose, report=_REPORT, columns=", ".join(CONTACT))
 
-    async def write(self, block: Block) -> bool:
+    async def write(self, block: Block) -> Counts | None:
         async with database_errors():
             transaction = self._connection.transaction()
             await transaction.start()
@@ -194,9 +204,9 @@ class Blocks:
             kept = await self._connection.fetch(_POSITION, *place, *counts.values())
             if not kept:
                 await transaction.rollback()
-                return False
+                return None
             await transaction.commit()
-        return True
+        return Counts(**counts)
 
     async def _write(self, block: Block) -> Mapping[str, int]:
         connection = self._connection
@@ -271,9 +281,11 @@ class Blocks:
         owner, before = self._import.owner_id, sum(counts.values())
         await self._insert(counts, row)
         counts["rejected"] += await self._connection.fetchval(self._on(_REJECT_TWO), owner, *self._called, row)
-        done = await self._connection.fetchrow(self._on(_UPDATE), owner, row, self._says_zones)
+        how = self._says_zones, MOST_TAGS, self._tags_called
+        done = await self._connection.fetchrow(self._on(_UPDATE), owner, row, *how)
         counts["updated"] += done["updated"]
-        counts["unchanged"] += done["chosen"] - done["updated"]
+        counts["rejected"] += done["rejected"]
+        counts["unchanged"] += done["chosen"] - done["updated"] - done["rejected"]
         return sum(counts.values()) > before
 
 

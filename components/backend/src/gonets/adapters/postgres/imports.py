@@ -1,7 +1,7 @@
 """The table of imports: the doors' side, the scheduler's and the worker's."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -151,6 +151,10 @@ class PostgresImports:
 
     async def file_gone(self, import_id: int) -> None:
         await self._pool.fetch(_FILE_GONE, import_id)
+
+    async def named(self, keys: Sequence[str]) -> Collection[str]:
+        found = "SELECT file_key FROM contact_import WHERE file_key = ANY ($1::text[]) AND NOT file_gone"
+        return {row["file_key"] for row in await self._pool.fetch(found, list(keys))}
 
     async def forget(self, age: timedelta) -> None:
         await self._pool.fetch(

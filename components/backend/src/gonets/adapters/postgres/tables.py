@@ -631,6 +631,8 @@ campaign = Table(
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
     Column("started_at", DateTime(timezone=True)),
     Column("finished_at", DateTime(timezone=True)),
+    # No foreign key: what was sent to it is still told when it is gone.
+    Column("audience_id", BigInteger, comment="A saved audience, which is taken as it is at the start"),
     UniqueConstraint("owner_id", "key", name="uq_campaign_key"),
 )
 

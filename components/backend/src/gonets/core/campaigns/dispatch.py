@@ -188,7 +188,9 @@ class _Run:
     async def _abandoned(self, message: Waiting, at: datetime) -> Outcome:
         one = await self._planner.plan_again(message)
         plan = one.plan
-        candidate = plan.candidate or next((one for one in plan.steps if one.to is not None), None)
+        candidate = plan.candidate or next(
+            (step for step in plan.steps if step.to is not None or step.suppressed), None
+        )
         found = self._planner.notification(message, one.said)
         if candidate is None:
             why = "a worker died that may have sent it, and the channel is gone"

@@ -32,6 +32,7 @@ class Status(StrEnum):
     """Its end came first. What was not sent by then never is."""
 
 
+NOT_STARTED = frozenset({Status.DRAFT, Status.SCHEDULED})
 OVER = frozenset({Status.FINISHED, Status.CANCELLED, Status.EXPIRED})
 
 _MOVES: Mapping[Status, frozenset[Status]] = {
@@ -65,6 +66,9 @@ class Campaign:
     """One message to many. `route` and `fallback_after` as of each notification; `rate`: messages a second, None: as
     fast as its channels may. Nothing leaves at or after `end_at`. `version` grows with each change.
 
+    `audience_id`: a saved audience, which is taken as it is when it starts; until then `audience` is what it was when
+    the campaign was written.
+
     `total`: messages made so far; `fanned_out`: all are made. `closed`: it ended early, and so did its messages that
     were not begun. A worker holds it by its `life`, with a `stamp` of its own.
     """
@@ -74,6 +78,7 @@ class Campaign:
     name: str
     content: Content
     audience: Audience
+    audience_id: int | None = None
     route: Sequence[int] = ()
     fallback_after: timedelta | None = None
     start_at: datetime | None = None

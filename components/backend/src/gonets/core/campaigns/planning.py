@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from gonets.core.campaigns.model import Campaign, Waiting
 from gonets.core.channels.model import Address, Channel, Message, Recipient
-from gonets.core.notifications.dispatch import FindRoute
-from gonets.core.notifications.model import Notification, Status
+from gonets.core.notifications.dispatch import FindRoute, Route
+from gonets.core.notifications.model import ChannelKey, Notification, Status
 from gonets.core.notifications.ports import Clock, Suppressions
 from gonets.core.notifications.routing import Candidate, Finish, Inquire, RoutingPolicy, SendOn, WaitUntil, decide
 from gonets.core.shared.errors import Invalid
@@ -147,7 +147,8 @@ class Planner:
     async def _decided(self, message: Waiting, said: Message, shut: frozenset[str]) -> Plan:
         found = self.notification(message, said)
         route = await until_available(lambda: self._route(found))
-        steps = [self._open(step, route.channels.get(step.key), shut) for step in route.steps]
+        own = await self._own_listed(route)
+        steps = [self._open(step, route.channels.get(step.key), shut, own) for step in route.steps]
         now = self._now()
         match decide(found, steps, now, self._policy):
             case SendOn(candidate=candidate, why=why):
@@ -159,9 +160,29 @@ class Planner:
             case Inquire(why=why):
                 return Plan(steps, end=found.waiting(now, found.status, why))
 
-    def _open(self, step: Candidate, channel: Channel | None, shut: frozenset[str]) -> Candidate:
+    async def _own_listed(self, route: Route) -> frozenset[ChannelKey]:
+        """Channels that would write to a destination of their own, which must not be written to."""
+        places: dict[ChannelKey, tuple[str, str]] = {}
+        for step in route.steps:
+            channel = route.channels.get(step.key)
+            kind = self._route.kinds.get(channel.type) if channel else None
+            if channel is None or kind is None or kind.address is None or step.to is not None:
+                continue
+            if (to := kind.destination(channel.configuration)) is not None:
+                places[step.key] = kind.address.value, to
+        if not places:
+            return frozenset()
+        asked = {kind: [to for other, to in places.values() if other == kind] for kind, _ in places.values()}
+        listed = await until_available(lambda: self._suppressions.among(self._campaign.owner_id, asked))
+        return frozenset(key for key, (kind, to) in places.items() if to in listed.get(kind, ()))
+
+    def _open(
+        self, step: Candidate, channel: Channel | None, shut: frozenset[str], own: frozenset[ChannelKey]
+    ) -> Candidate:
         kind = self._route.kinds.get(channel.type) if channel else None
-        if kind is None or kind.address is None or kind.address.value not in shut or step.obstacle is not None:
+        if kind is None or kind.address is None or step.obstacle is not None:
+            return step
+        if step.key not in own and (step.to is None or kind.address.value not in shut):
             return step
         why = f"suppressed: the {kind.address.value} must not be written to"
         return replace(step, obstacle=why, suppressed=True)

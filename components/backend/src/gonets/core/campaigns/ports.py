@@ -31,7 +31,7 @@ class CampaignStore(Protocol):
 
     async def add(self, campaign: Campaign, key: str | None) -> tuple[Campaign, bool]:
         """Keeps it, and returns it with the id and the times of creation and change that are given here, and True. A
-        `key` that this owner used before: the campaign of then, and False; then nothing is kept."""
+        `key` that this owner used in the last seven days: the campaign of then, and False; then nothing is kept."""
 
     async def get(self, owner_id: int, campaign_id: int) -> Campaign | None:
         """None: the owner has no such campaign."""

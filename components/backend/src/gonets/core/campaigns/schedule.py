@@ -2,14 +2,22 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from gonets.core.campaigns.model import Campaign, Status
-from gonets.core.campaigns.ports import CampaignNews, CampaignStore, CampaignWakes
+from gonets.core.campaigns.model import NOT_STARTED, Campaign, Status
+from gonets.core.campaigns.ports import Audiences, CampaignNews, CampaignStore, CampaignWakes
+from gonets.core.contacts.audience import Audience
 from gonets.core.notifications.ports import Clock
 
 log = logging.getLogger(__name__)
+
+
+async def whom(campaign: Campaign, audiences: Audiences) -> Audience | None:
+    """Until it has started a saved audience is meant as it is now. None: it is gone."""
+    if campaign.audience_id is None or campaign.status not in NOT_STARTED:
+        return campaign.audience
+    return await audiences.get(campaign.owner_id, campaign.audience_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +27,7 @@ class KeepCampaigns:
 
     wakes: CampaignWakes
     store: CampaignStore
+    audiences: Audiences
     news: CampaignNews
     now: Clock
     latest_start: timedelta
@@ -29,7 +38,7 @@ class KeepCampaigns:
         if orphans := await self.wakes.orphans():
             log.warning("took campaigns or chunks back from dead workers", extra={"rows": orphans})
         for campaign in await self.wakes.starting(self.limit):
-            await self._save(self._started(campaign))
+            await self._save(await self._started(campaign))
         # Before the ends: what is through has not been cut short.
         for campaign in await self.wakes.through(self.limit):
             await self._save(campaign.moved(Status.FINISHED, self.now()))
@@ -43,7 +52,7 @@ class KeepCampaigns:
             await self.wakes.woken(campaigns, chunks)
         return len(campaigns) + len(chunks)
 
-    def _started(self, campaign: Campaign) -> Campaign:
+    async def _started(self, campaign: Campaign) -> Campaign:
         now = self.now()
         late = now - (campaign.start_at or now)
         if campaign.end_at is not None and campaign.end_at <= now:
@@ -53,7 +62,10 @@ class KeepCampaigns:
             return campaign.moved(
                 Status.EXPIRED, now, f"nothing was there to start it in time; {minutes} minutes later it is too late"
             )
-        return campaign.moved(Status.RUNNING, now)
+        audience = await whom(campaign, self.audiences)
+        if audience is None:
+            return campaign.moved(Status.CANCELLED, now, "its saved audience was deleted before it started")
+        return replace(campaign, audience=audience).moved(Status.RUNNING, now)
 
     async def _save(self, changed: Campaign) -> None:
         # Where somebody else changed it in between, the next sweep looks again.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 
 from gonets.core.campaigns.estimate import Estimate, Tariff, estimate
-from gonets.core.campaigns.model import OVER, Campaign, Content, Counts, Status
+from gonets.core.campaigns.model import NOT_STARTED, OVER, Campaign, Content, Counts, Status
 from gonets.core.campaigns.ports import (
     Actor,
     Audiences,
@@ -19,6 +19,7 @@ from gonets.core.campaigns.ports import (
     MessagePage,
     Templates,
 )
+from gonets.core.campaigns.schedule import whom
 from gonets.core.campaigns.windows import SendWindow
 from gonets.core.channels.ports import ChannelKinds, ChannelsOf
 from gonets.core.contacts.audience import EVERYBODY, Audience
@@ -34,12 +35,13 @@ _FARTHEST = timedelta(days=36_525)
 _CONTENT = frozenset({"text", "subject", "template_id", "template_version"})
 _WHILE_IT_RUNS = frozenset({"name", "rate"})
 _WHEN_OVER = frozenset({"name"})
+_AUDIENCE_GONE = "its saved audience was deleted: give it another one"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """A campaign as its owner describes it: a text, or a template (its latest version, where none is named); an
-    audience, or a saved one, which is taken as it is now."""
+    audience, or a saved one, which is taken as it is when the campaign starts."""
 
     name: str
     text: str | None = None
@@ -90,6 +92,7 @@ class DrawUp:
             name=plan.name,
             content=await self._content(owner_id, plan),
             audience=audience,
+            audience_id=plan.audience_id,
             route=tuple(plan.route),
             fallback_after=plan.fallback_after,
             start_at=plan.start_at,
@@ -135,7 +138,8 @@ def plan_of(campaign: Campaign) -> Plan:
         subject=None if of_template else content.subject,
         template_id=content.template_id,
         template_version=content.template_version,
-        audience=campaign.audience,
+        audience=campaign.audience if campaign.audience_id is None else EVERYBODY,
+        audience_id=campaign.audience_id,
         route=campaign.route,
         fallback_after=campaign.fallback_after,
         start_at=campaign.start_at,
@@ -226,7 +230,7 @@ class ManageCampaigns:
                 return saved
 
     async def _changed(self, found: Campaign, changes: Mapping[str, object]) -> Campaign:
-        if found.status in {Status.DRAFT, Status.SCHEDULED}:
+        if found.status in NOT_STARTED:
             return await self._redrawn(found, changes)
         allowed = _WHEN_OVER if found.status in OVER else _WHILE_IT_RUNS
         if refused := sorted(changes.keys() - allowed):
@@ -273,6 +277,7 @@ class SteerCampaigns:
     """What an owner may do with the life of a campaign."""
 
     read: ReadCampaigns
+    audiences: Audiences
     news: CampaignNews
     audit: Audit
     now: Clock
@@ -310,7 +315,10 @@ class SteerCampaigns:
             moved = found.moved(to, now, "by its owner" if to is Status.CANCELLED else None)
             if found.status not in here:
                 raise Conflict(f"is {found.status.value}: only what is {_words(here)} can be {done}")
-            if saved := await self.read.store.save(moved):
+            audience = await whom(found, self.audiences) if to is Status.RUNNING else found.audience
+            if audience is None:
+                raise Conflict(_AUDIENCE_GONE)
+            if saved := await self.read.store.save(replace(moved, audience=audience)):
                 await self.audit.note(actor, done, campaign_id, {})
                 await wake_or_leave(self.news, campaign_id)
                 return saved
@@ -321,6 +329,7 @@ class DryRun:
     """What a campaign would come to. Nothing is sent, and nothing is kept."""
 
     read: ReadCampaigns
+    audiences: Audiences
     crowds: Crowds
     channels: ChannelsOf
     kinds: ChannelKinds
@@ -328,9 +337,12 @@ class DryRun:
     now: Clock
 
     async def __call__(self, owner_id: int, campaign_id: int) -> Estimate:
-        """Raises NotFound."""
+        """Raises NotFound, Conflict."""
         campaign = await self.read.one(owner_id, campaign_id)
-        crowds = await self.crowds.count(owner_id, campaign.audience)
+        audience = await whom(campaign, self.audiences)
+        if audience is None:
+            raise Conflict(_AUDIENCE_GONE)
+        crowds = await self.crowds.count(owner_id, audience)
         channels = await self.channels.usable(owner_id)
         return estimate(campaign, crowds, channels, self.kinds, self.tariff, self.now())
 

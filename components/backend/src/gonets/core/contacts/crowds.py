@@ -44,7 +44,7 @@ class ManageAudiences:
         return changed
 
     async def delete(self, actor: Actor, audience_id: int) -> None:
-        """Raises NotFound."""
+        """Raises NotFound; Conflict while campaigns that have not started are for it."""
         if not await self.store.delete(actor.user_id, audience_id):
             raise _absent(audience_id)
         await self.audit.note(actor, "deleted", audience_id, {})

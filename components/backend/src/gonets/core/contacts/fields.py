@@ -41,8 +41,11 @@ class CheckFields:
 
     def whole(self, given: Given) -> Fields:
         """Of a contact that is created or replaced: what is not given, it has not, but for what its phone says. Raises
-        InvalidFields with every field that is wrong."""
-        checked = dict.fromkeys(Field) | self.checked({Field.NAME: None} | dict(given))
+        InvalidFields with every field that is wrong, and Invalid where it would be nobody."""
+        checked = dict.fromkeys(Field) | self.checked(given)
+        checked[Field.NAME] = checked[Field.NAME] or ""
+        if not any(checked[field] for field in (Field.NAME, Field.PHONE, Field.EMAIL, Field.TELEGRAM_CHAT_ID)):
+            raise Invalid(Field.NAME, "must be given where there is no phone, e-mail address or Telegram chat")
         phone = checked[Field.PHONE]
         code, zone = self.about(str(phone)) if phone else (None, None)
         checked[Field.OPERATOR_CODE] = checked[Field.OPERATOR_CODE] or code
@@ -110,8 +113,8 @@ class CheckFields:
 
 def _name(value: JSON) -> str:
     found = str(value).strip() if value is not None else ""
-    if not 1 <= len(found) <= LONGEST_NAME or not found.isprintable():
-        raise Invalid(Field.NAME, f"must be 1 to {LONGEST_NAME} characters on one line")
+    if len(found) > LONGEST_NAME or not found.isprintable():
+        raise Invalid(Field.NAME, f"must be up to {LONGEST_NAME} characters on one line")
     return found
 
 

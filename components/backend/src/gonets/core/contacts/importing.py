@@ -30,6 +30,10 @@ from gonets.core.shared.patience import until_available
 
 log = logging.getLogger(__name__)
 
+_FOLDER = "imports"
+_ORPHANED_AFTER = timedelta(days=1)
+"""A row is written at once after its file; whoever was to write this one is gone."""
+
 Chunks = Callable[[], AsyncIterator[bytes]]
 
 
@@ -55,7 +59,7 @@ class ManageImports:
     ) -> Import:
         """Raises Invalid as `preview` does; Unavailable: nothing was begun. `chunks` gives the file at `path`."""
         layout = (await self.preview(path, wanted, 0)).layout
-        key = f"imports/{uuid.uuid4()}"
+        key = f"{_FOLDER}/{uuid.uuid4()}"
         await self.storage.put(key, chunks())
         try:
             begun = await self.store.add(
@@ -158,7 +162,7 @@ class RunImport:
         """Through the rest of the file. False: it is no longer ours, or cancelled."""
         async with self.work.writing(found) as writing:
             async for block in self.reader.blocks(path, found.layout, found.position, found.row):
-                if not await writing.write(block):
+                if await writing.write(block) is None:
                     log.info("an import was taken away or cancelled", extra={"import": found.id})
                     return False
         return True
@@ -195,5 +199,11 @@ class WakeImports:
         for number, key in await self.wakes.leftover(1000):
             await self.storage.delete(key)
             await self.wakes.file_gone(number)
+        async for keys in self.storage.old(_FOLDER, _ORPHANED_AFTER):
+            named = await self.wakes.named(keys)
+            for key in keys:
+                if key not in named:
+                    log.warning("a file that no import names is removed", extra={"key": key})
+                    await self.storage.delete(key)
         if self.kept is not None:
             await self.wakes.forget(self.kept)

@@ -1,6 +1,6 @@
 """Contacts from a file: the job, and what it needs from the outside."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -198,6 +198,10 @@ class FileStorage(Protocol):
     async def delete(self, key: str) -> None:
         """Also where it is not there."""
 
+    def old(self, folder: str, age: timedelta) -> AsyncIterator[Sequence[str]]:
+        """The keys below `folder/` whose files were put longer ago than this, some at a time. What a put left that
+        broke off so long ago MUST be gone when it is through."""
+
 
 class FileReader(Protocol):
     """Reads files in a process of its own, whose memory is bounded. Raises FileRefused."""
@@ -229,9 +233,10 @@ class ImportStore(Protocol):
 class Writing(Protocol):
     """One worker's work on one import."""
 
-    async def write(self, block: Block) -> bool:
-        """MUST write its contacts, its lines of the report and its position in one transaction, or nothing. False: the
-        import is no longer this worker's, or was cancelled; nothing was written. Raises Unavailable."""
+    async def write(self, block: Block) -> Counts | None:
+        """MUST write its contacts, its lines of the report and its position in one transaction, or nothing. Returns
+        what became of its rows. None: the import is no longer this worker's, or was cancelled; nothing was written.
+        Raises Unavailable."""
 
 
 class ImportWork(Protocol):
@@ -272,6 +277,9 @@ class ImportWakes(Protocol):
         """Imports that have ended and whose file is still there: their ids and keys."""
 
     async def file_gone(self, import_id: int) -> None: ...
+
+    async def named(self, keys: Sequence[str]) -> Collection[str]:
+        """Of these keys, those whose files an import needs."""
 
     async def forget(self, age: timedelta) -> None:
         """Removes imports that ended so long ago, with their reports."""

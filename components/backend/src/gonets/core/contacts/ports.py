@@ -96,7 +96,7 @@ class AudienceStore(Protocol):
         """None stays as it is. None is returned where it is not there. Raises Taken as `add`."""
 
     async def delete(self, owner_id: int, audience_id: int) -> bool:
-        """False where it is not there."""
+        """False where it is not there. Raises Conflict, which names them, while campaigns wait to be sent to it."""
 
 
 class Actor(Protocol):

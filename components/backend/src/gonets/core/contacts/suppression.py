@@ -1,8 +1,9 @@
 """Addresses that must not be written to, whoever put them on the list: their owner, a provider, or the person."""
 
+import asyncio
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -114,9 +115,10 @@ class Typed:
 
 @dataclass(frozen=True, slots=True)
 class WrongLine:
-    """A line of an import that was not taken."""
+    """A line of an import that was not taken, and the character at which its address begins, both from 1."""
 
     line: int
+    column: int
     reason: str
 
 
@@ -178,12 +180,17 @@ class ManageSuppressions:
             raise _absent(suppression_id)
         await self.audit.note(actor, "deleted", suppression_id, {})
 
-    async def load(self, actor: Actor, lines: Sequence[str]) -> Imported:
+    async def load(self, actor: Actor, lines: AsyncIterator[str]) -> Imported:
         """An address on each line; what is none is passed over. Empty lines, and a heading, do not count. What was
         added before an error stays: the same import again adds the rest."""
         done = Imported()
         chunk: dict[tuple[Kind, str], Entry] = {}
-        for number, line in enumerate(lines, start=1):
+        number = 0
+        async for line in lines:
+            number += 1
+            if number % MOST_AT_ONCE == 0:
+                # Others get their turn, whatever the lines hold.
+                await asyncio.sleep(0)
             address = line.strip().strip('",;').strip()
             if not address or (number == 1 and _HEADING.fullmatch(address)):
                 continue
@@ -193,7 +200,7 @@ class ManageSuppressions:
             except Invalid as error:
                 done.refused += 1
                 if len(done.wrong) < _MOST_WRONG:
-                    done.wrong.append(WrongLine(number, error.reason))
+                    done.wrong.append(WrongLine(number, line.index(address) + 1, error.reason))
                 continue
             chunk[entry.kind, entry.address] = entry
             if len(chunk) == MOST_AT_ONCE:
