@@ -145,7 +145,10 @@ async def test_a_callback_is_believed_for_its_signature_alone(installation):
     assert await call(token="guessed") == 403
     assert await call(query="?a=1", signed_for=f"{service.url}{path}") == 403
     assert await call(reference_path=f"{path}0") == 404
+    fields["MessageStatus"] = "teleported"
+    assert await call() == 204
     assert (await service.get(taken["id"]))["status"] == "sent"
+    fields["MessageStatus"] = "undelivered"
     assert await call(query="?a=1&b=%20") == 204
     assert (await service.ended(taken["id"]))["status"] in {"undelivered", "failed", "delivered"}
     before = (await service.get(taken["id"]))["attempts"][0]

@@ -25,6 +25,7 @@ from gonets.core.channels.model import (
     Refusal,
     Refused,
     Unknown,
+    UnknownStatus,
 )
 from gonets.core.contacts import suppression
 from gonets.core.contacts.suppression import Entry, HeedOptOuts, Source
@@ -576,7 +577,7 @@ async def test_a_wake_up_that_cannot_be_sent_is_left_to_the_scheduler(world):
     assert await sweep() == 0
 
 
-async def test_callbacks_are_believed_when_they_are_signed(world):
+async def test_callbacks_are_believed_when_they_are_signed(world, caplog):
     world.add(3, ChannelType.SMS_SMPP)
     world.public = "https://gonets.example.com"
     number = await world.hand_in(recipient=Recipient(phone="+79161234567"))
@@ -586,6 +587,8 @@ async def test_callbacks_are_believed_when_they_are_signed(world):
 
     def read(channel, url, body, signature):
         seen.append((channel.id, url, body))
+        if (signature, body) == ("right", b"odd"):
+            return UnknownStatus("teleported")
         return Receipt(Delivery.DELIVERED, final=True) if signature == "right" else None
 
     book = FakeReportBook(world.table)
@@ -598,6 +601,12 @@ async def test_callbacks_are_believed_when_they_are_signed(world):
         await take(ChannelType.EMAIL, reference, "", b"x", "right")
     with pytest.raises(NotFound):
         await take(ChannelType.SMS_SMPP, f"{reference}0", "", b"x", "right")
+    with pytest.raises(Forbidden):
+        await take(ChannelType.SMS_SMPP, reference, "", b"odd", "wrong")
+    assert not caplog.records
+    await take(ChannelType.SMS_SMPP, reference, "", b"odd", "right")
+    [line] = caplog.records
+    assert (line.levelname, line.status, line.reference, line.channel_id) == ("WARNING", "teleported", reference, 3)
     assert (await world.read.one(1, number)).status is Status.SENT
     await take(ChannelType.SMS_SMPP, reference, "a=1", b"x", "right")
     assert (await world.read.one(1, number)).status is Status.DELIVERED

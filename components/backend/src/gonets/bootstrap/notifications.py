@@ -22,7 +22,7 @@ from gonets.adapters.rabbitmq.outcomes import DeadLetters
 from gonets.adapters.rabbitmq.publisher import Publisher
 from gonets.adapters.rabbitmq.receiver import Receiver
 from gonets.bootstrap.templates import TemplatesOf, render
-from gonets.core.channels.model import Channel, ChannelType, Incoming, Receipt, Recipient
+from gonets.core.channels.model import Channel, ChannelType, Incoming, Receipt, Recipient, UnknownStatus
 from gonets.core.channels.ports import ChannelKinds, ChannelsOf, Listening
 from gonets.core.channels.use_cases import UseChannels
 from gonets.core.identity.model import Scope
@@ -91,7 +91,7 @@ def incoming_url(settings: NotificationSettings) -> IncomingUrl:
     return url
 
 
-def read_callback(channel: Channel, url: str, body: bytes, signature: str) -> Receipt | None:
+def read_callback(channel: Channel, url: str, body: bytes, signature: str) -> Receipt | UnknownStatus | None:
     """Twilio's; no other provider calls us."""
     return twilio.callback(url, body, signature, str(channel.configuration["authToken"]))
 

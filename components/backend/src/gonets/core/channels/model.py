@@ -222,6 +222,13 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
+class UnknownStatus:
+    """A provider's report that says what became of a message in a word that we do not know."""
+
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
 class Incoming:
     """A message that a person sent to a channel's own number. `sender`: E.164, or what the provider gives in its
     place."""
