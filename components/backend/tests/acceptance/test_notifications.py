@@ -370,6 +370,18 @@ async def test_nothing_goes_to_who_answered_stop(installation):
     await until(lifted, "a list without the phone")
     assert (await send())["status"] == "delivered"
 
+    async def say(text, sid):
+        fields = {"MessageSid": sid, "From": PHONE, "Body": text}
+        signature = _signature(incoming, fields, "sandbox")
+        answer = await service.http.post(incoming, data=fields, headers={"X-Twilio-Signature": signature})
+        assert answer.status_code == 200, answer.text
+
+    await say("STOP", "SM1")
+    assert await suppressed()
+    await say("START", "SM2")
+    await say("STOP", "SM1")
+    assert not await suppressed(), "who replays an old call changes nothing"
+
     # By SMPP the answer comes on the session by which was sent.
     smpp = {
         "host": "127.0.0.1",

@@ -452,7 +452,7 @@ REPLY = {"MessageSid": SID, "From": PHONE, "To": "+15005550006", "Body": "Хва
 def test_what_a_person_wrote(fields: dict[str, str], text: str) -> None:
     signature = RequestValidator(TOKEN).compute_signature(CALLBACK, fields)
     body = urlencode(fields).encode()
-    assert incoming(CALLBACK, body, signature, TOKEN) == Incoming(PHONE, text)
+    assert incoming(CALLBACK, body, signature, TOKEN) == Incoming(PHONE, text, fields.get("MessageSid"))
     assert incoming(CALLBACK, body, signature, TOKEN + "x") is None
     assert incoming(CALLBACK, body + b"&a=1", signature, TOKEN) is None
 

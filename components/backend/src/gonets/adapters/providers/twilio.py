@@ -357,7 +357,8 @@ def incoming(url: str, body: bytes, signature: str, auth_token: str) -> Incoming
     said = _said(url, body, signature, auth_token)
     if said is None or not said.get("From"):
         return None
-    return Incoming(said["From"], _OPT_OUT_TYPES.get(said.get("OptOutType", ""), said.get("Body", "")))
+    text = _OPT_OUT_TYPES.get(said.get("OptOutType", ""), said.get("Body", ""))
+    return Incoming(said["From"], text, said.get("MessageSid") or None)
 
 
 _OPT_OUT_TYPES: Mapping[str, str] = {"STOP": "STOP", "START": "START"}

@@ -231,7 +231,8 @@ class UnknownStatus:
 @dataclass(frozen=True, slots=True)
 class Incoming:
     """A message that a person sent to a channel's own number. `sender`: E.164, or what the provider gives in its
-    place."""
+    place; `provider_id`: the provider's name for it, where it has one."""
 
     sender: str
     text: str
+    provider_id: str | None = None

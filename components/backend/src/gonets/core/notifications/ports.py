@@ -142,6 +142,14 @@ class Answers(Protocol):
         Unavailable; a call may be repeated."""
 
 
+class Heeded(Protocol):
+    """The messages of people that were heeded, for 30 days. Raises Unavailable; a call may be repeated."""
+
+    async def has(self, channel_id: int, provider_id: str) -> bool: ...
+
+    async def add(self, channel_id: int, provider_id: str) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Later:
     """Not now. `why` is a sentence for a person."""
