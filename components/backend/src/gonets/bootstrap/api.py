@@ -125,6 +125,7 @@ class ApiContainer(Shared):
         batches,
         note_receipt,
         take_incoming,
+        Singleton(AuditOf, people.provided.audit, "notification"),
         config.database_timeout,
     )
     texts = Singleton(

@@ -31,7 +31,7 @@ from gonets.core.notifications.callbacks import TakeCallback
 from gonets.core.notifications.dispatch import CallbackUrl, FindRoute, RunNotification, new_stamp
 from gonets.core.notifications.incoming import IncomingUrl, TakeIncoming, TakeIncomingCall
 from gonets.core.notifications.listening import ListenForReceipts
-from gonets.core.notifications.ports import Observer, Permits, Phone, Suppressions
+from gonets.core.notifications.ports import Audit, Observer, Permits, Phone, Suppressions
 from gonets.core.notifications.recent import RecentChannels
 from gonets.core.notifications.reports import NoteReports
 from gonets.core.notifications.routing import OfUnknown, RoutingPolicy
@@ -133,6 +133,7 @@ def doors(
     observe: Observe,
     note: NoteReceipt,
     take_incoming: TakeIncoming,
+    audit: Audit,
     timeout: float,
 ) -> Doors:
     """`timeout`: seconds for handing one in."""
@@ -145,7 +146,7 @@ def doors(
     return Doors(
         submit=SubmitNotification(intake, contacts, channels, kinds, urgent, phone, templates, now),
         read=read,
-        steer=SteerNotifications(read, news, now),
+        steer=SteerNotifications(read, news, audit, now),
         # What is asked for with each of very many calls is remembered for a moment.
         callback=TakeCallback(
             book,
