@@ -535,6 +535,7 @@ async def test_a_contact_s_addresses_are_taken(world):
     ("facts", "field"),
     [
         ({"recipient": Recipient(), "contact_id": 6}, "contactId"),
+        ({"recipient": Recipient(), "contact_id": 6, "contact_field": "recipient.contactId"}, "recipient.contactId"),
         ({"route": (99,)}, "route.0"),
         ({"deadline": START}, "deadline"),
         ({"recipient": Recipient()}, "recipient"),

@@ -75,7 +75,7 @@ class SubmitNotification:
         if new.contact_id is not None:
             recipient = await self.contacts.recipient(new.owner_id, new.contact_id)
             if recipient is None:
-                raise Invalid("contactId", f"no contact has the id {new.contact_id}")
+                raise Invalid(new.contact_field, f"no contact has the id {new.contact_id}")
             new = replace(new, recipient=recipient)
         else:
             new = replace(new, recipient=self._typed(new.recipient))
