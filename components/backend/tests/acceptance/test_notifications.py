@@ -145,7 +145,10 @@ async def test_a_callback_is_believed_for_its_signature_alone(installation):
     assert await call(token="guessed") == 403
     assert await call(query="?a=1", signed_for=f"{service.url}{path}") == 403
     assert await call(reference_path=f"{path}0") == 404
+    fields["MessageStatus"] = "teleported"
+    assert await call() == 204
     assert (await service.get(taken["id"]))["status"] == "sent"
+    fields["MessageStatus"] = "undelivered"
     assert await call(query="?a=1&b=%20") == 204
     assert (await service.ended(taken["id"]))["status"] in {"undelivered", "failed", "delivered"}
     before = (await service.get(taken["id"]))["attempts"][0]
@@ -366,6 +369,18 @@ async def test_nothing_goes_to_who_answered_stop(installation):
 
     await until(lifted, "a list without the phone")
     assert (await send())["status"] == "delivered"
+
+    async def say(text, sid):
+        fields = {"MessageSid": sid, "From": PHONE, "Body": text}
+        signature = _signature(incoming, fields, "sandbox")
+        answer = await service.http.post(incoming, data=fields, headers={"X-Twilio-Signature": signature})
+        assert answer.status_code == 200, answer.text
+
+    await say("STOP", "SM1")
+    assert await suppressed()
+    await say("START", "SM2")
+    await say("STOP", "SM1")
+    assert not await suppressed(), "who replays an old call changes nothing"
 
     # By SMPP the answer comes on the session by which was sent.
     smpp = {

@@ -95,6 +95,31 @@ async def test_who_is_called_by_address_is_tested_without_a_body_too(inbox, http
     assert "Gonets" in message["text"]
 
 
+MAIL = {"smtpHost": "mail.example.com", "username": "anna", "password": "p", "fromEmail": "anna@example.com"}
+ELSEWHERE = [
+    *(("EMAIL", MAIL, moved) for moved in ({"smtpHost": "x.example.com"}, {"smtpPort": 25}, {"useTls": False})),
+    ("SMS_EMAIL_GATEWAY", MAIL | {"gatewayDomain": "sms.example.com"}, {"smtpHost": "x.example.com"}),
+    *(
+        ("SMS_SMPP", {"host": "smpp.example.com", "systemId": "x", "password": "p", "sourceAddress": "Gonets"}, moved)
+        for moved in ({"host": "x.example.com"}, {"port": 2776}, {"useTls": True})
+    ),
+    ("WEBHOOK", {"url": "https://example.com/a", "secret": "p"}, {"url": "https://example.com/b"}),
+]
+
+
+@pytest.mark.parametrize(("channel_type", "configuration", "moved"), ELSEWHERE)
+async def test_none_tells_its_secret_to_another_place(http, channel_type, configuration, moved):
+    created = await http.post(URL, json={"name": "x", "type": channel_type, "configuration": configuration})
+    assert created.status_code == 201, created.text
+    answer = await http.patch(f"{URL}/{created.json()['id']}", json={"configuration": moved})
+    secret = "secret" if channel_type == "WEBHOOK" else "password"
+    assert answer.json()["errors"] == [
+        {"field": f"configuration.{secret}", "reason": f"must be given again, because {next(iter(moved))} changes"}
+    ]
+    given = await http.patch(f"{URL}/{created.json()['id']}", json={"configuration": {secret: "p", **moved}})
+    assert given.status_code == 200, given.text
+
+
 async def test_every_type_is_described_by_a_schema_that_takes_what_works(inbox, http):
     types = {one["type"]: one["schema"] for one in (await http.get(f"{URL}/types")).json()["types"]}
     assert CHANNELS.keys() | {"WEBHOOK", "PYTHON_BOT", "EMAIL", "SMS_EMAIL_GATEWAY"} <= types.keys()

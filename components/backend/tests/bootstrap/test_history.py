@@ -130,6 +130,19 @@ async def test_of_a_notification_every_try_and_what_was_learnt(http, pool, owner
     assert found["entries"][5]["detail"] == {"contactId": contact}
 
 
+async def test_of_a_notification_who_steered_it(http, owner):
+    taken = await http.post(
+        "/api/v1/notifications", json={"recipient": {"email": "a@example.com"}, "message": "hi", "send": False}
+    )
+    number = taken.json()["id"]
+    assert (await http.post("/api/v1/notifications/send", json={"ids": [number]})).json()["released"] == [number]
+    for done in ("cancel", "retry", "cancel"):
+        assert (await http.post(f"/api/v1/notifications/{number}/{done}")).is_success
+    changes = [one for one in (await history(http, f"notifications/{number}"))["entries"] if one["kind"] == "change"]
+    assert [one["what"] for one in changes] == ["cancelled", "retried", "cancelled", "released"]
+    assert {one["by"]["userId"] for one in changes} == {owner}
+
+
 @pytest.mark.parametrize("limit", [1, 2, 5])
 async def test_pages_show_everything_once(http, pool, owner, contact, limit):
     numbers = [await message(pool, owner, contact) for _ in range(3)]

@@ -123,14 +123,18 @@ def _request(**changes):
 
 
 @pytest.mark.parametrize(
-    "named",
-    [{"contactId": 5}, {"recipient": {"contactId": 5}}, {"recipient": {"contactId": 5}, "contactId": 5}],
+    ("named", "field"),
+    [
+        ({"contactId": 5}, "contactId"),
+        ({"recipient": {"contactId": 5}}, "recipient.contactId"),
+        ({"recipient": {"contactId": 5}, "contactId": 5}, "recipient.contactId"),
+    ],
     ids=["above", "in the recipient", "twice"],
 )
-def test_a_contact_may_be_named_at_either_place(named):
+def test_a_contact_may_be_named_at_either_place(named, field):
     request = read(NotificationMessage, _request(**named))
     new = request.to_new(1, None)
-    assert (new.contact_id, new.recipient) == (5, Recipient())
+    assert (new.contact_id, new.recipient, new.contact_field) == (5, Recipient(), field)
     assert request.digest == read(NotificationMessage, _request(contactId=5)).digest, "the same notification"
 
 

@@ -25,9 +25,11 @@ from gonets.core.channels.model import (
     Refusal,
     Refused,
     Unknown,
+    UnknownStatus,
 )
 from gonets.core.contacts import suppression
 from gonets.core.contacts.suppression import Entry, HeedOptOuts, Source
+from gonets.core.identity.model import Principal, Role
 from gonets.core.notifications.callbacks import TakeCallback
 from gonets.core.notifications.dispatch import FindRoute, RunNotification, new_stamp
 from gonets.core.notifications.model import AttemptState, NewNotification, Status, TemplateUse
@@ -44,6 +46,8 @@ from gonets.core.notifications.use_cases import (
 )
 from gonets.core.shared.errors import Conflict, Forbidden, Invalid, InvalidFields, NotFound, Unavailable
 
+ANNA = Principal(1, Role.MEMBER, api_key_id=9)
+BERT = Principal(2, Role.MEMBER)
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
 BUSY = Refused(Refusal.TEMPORARY, "busy")
 NEVER = Refused(Refusal.PERMANENT, "blocked")
@@ -90,6 +94,7 @@ class World:
     pauses: list[timedelta] = field(default_factory=list)
     permits: list[Any] = field(default_factory=list)
     observed: list[Any] = field(default_factory=list)
+    log: FakeAuditLog = field(default_factory=FakeAuditLog)
     suppressed: FakeSuppressions = field(default_factory=FakeSuppressions)
     public: str | None = None
     life: int = 1
@@ -106,7 +111,7 @@ class World:
         self.add(1, ChannelType.TELEGRAM)
         self.add(2, ChannelType.EMAIL)
         self.read = ReadNotifications(self.table, self.table)
-        self.steer = SteerNotifications(self.read, self.news, self.table.now)
+        self.steer = SteerNotifications(self.read, self.news, AuditOf(self.log, "notification"), self.table.now)
         self.opt_outs = HeedOptOuts(self.suppressed, AuditOf(FakeAuditLog(), "suppression"))
         self.note = NoteReceipt(self.table, self, self.opt_outs, self.table.now)
         self.submit = SubmitNotification(
@@ -450,7 +455,7 @@ async def test_a_turn_that_is_far_away_sets_it_aside_without_an_attempt(world):
 
 async def test_cancelled_while_it_is_sent_it_ends_as_it_ends(world):
     async def cancelled(send):
-        await world.steer.cancel(1, number)
+        await world.steer.cancel(ANNA, number)
 
     world.telegram.during = cancelled
     world.telegram.script = [BUSY]
@@ -464,18 +469,37 @@ async def test_cancelled_while_it_is_sent_it_ends_as_it_ends(world):
 
 async def test_cancel_and_retry_refuse_what_makes_no_sense(world):
     number = await world.hand_in(held=True)
-    assert (await world.steer.cancel(1, number)).status is Status.CANCELLED
+    assert (await world.steer.cancel(ANNA, number)).status is Status.CANCELLED
     with pytest.raises(Conflict):
-        await world.steer.cancel(1, number)
-    assert (await world.steer.retry(1, number)).status is Status.PENDING
+        await world.steer.cancel(ANNA, number)
+    assert (await world.steer.retry(ANNA, number)).status is Status.PENDING
     with pytest.raises(Conflict):
-        await world.steer.retry(1, number)
+        await world.steer.retry(ANNA, number)
     assert (await world.go(number)).status is Status.SENT
     with pytest.raises(Conflict):
-        await world.steer.retry(1, number)
+        await world.steer.retry(ANNA, number)
     for change in (world.steer.cancel, world.steer.retry):
         with pytest.raises(NotFound):
-            await change(2, number)
+            await change(BERT, number)
+
+
+async def test_who_steers_one_is_in_the_audit_and_what_changed_nothing_is_not(world):
+    async def twice(send):
+        await world.steer.cancel(ANNA, number)
+        await world.steer.cancel(ANNA, number)
+
+    number, other = await world.hand_in(held=True), await world.hand_in(held=True)
+    await world.steer.release(ANNA, [number, 99])
+    world.telegram.script, world.telegram.during = [BUSY], twice
+    await world.go(number, passing=timedelta(minutes=1))
+    await world.steer.retry(ANNA, number)
+    await world.steer.stop(1, other)
+    for refused in (world.steer.cancel, world.steer.retry):
+        with pytest.raises(NotFound):
+            await refused(BERT, number)
+    assert [(one.user_id, one.api_key_id, one.action, one.object, one.object_id) for one in world.log.entries] == [
+        (1, 9, done, "notification", number) for done in ("released", "cancelled", "retried")
+    ]
 
 
 async def test_a_retry_by_hand_tells_its_end_anew(world):
@@ -483,7 +507,7 @@ async def test_a_retry_by_hand_tells_its_end_anew(world):
     number = await world.hand_in(notify_result=True)
     assert (await world.go(number)).status is Status.FAILED
     world.telegram.script = [Accepted()]
-    await world.steer.retry(1, number)
+    await world.steer.retry(ANNA, number)
     found = await world.go(number)
     assert (found.status, found.round, len(found.attempts)) == (Status.SENT, 2, 3)
     assert world.news.ends == [(number, Status.FAILED), (number, Status.SENT)]
@@ -494,10 +518,10 @@ async def test_held_ones_wait_to_be_released(world):
     other = await world.hand_in(held=False)
     assert (await world.go(number)).status is Status.PENDING
     assert not world.telegram.sent
-    released, skipped = await world.steer.release(1, [number, other, 99, number])
+    released, skipped = await world.steer.release(ANNA, [number, other, 99, number])
     assert released == [number]
     assert [one.id for one in skipped] == [other, 99]
-    assert (await world.steer.release(2, [number]))[0] == []
+    assert (await world.steer.release(BERT, [number]))[0] == []
     assert (await world.go(number)).status is Status.SENT
 
 
@@ -511,6 +535,7 @@ async def test_a_contact_s_addresses_are_taken(world):
     ("facts", "field"),
     [
         ({"recipient": Recipient(), "contact_id": 6}, "contactId"),
+        ({"recipient": Recipient(), "contact_id": 6, "contact_field": "recipient.contactId"}, "recipient.contactId"),
         ({"route": (99,)}, "route.0"),
         ({"deadline": START}, "deadline"),
         ({"recipient": Recipient()}, "recipient"),
@@ -576,7 +601,7 @@ async def test_a_wake_up_that_cannot_be_sent_is_left_to_the_scheduler(world):
     assert await sweep() == 0
 
 
-async def test_callbacks_are_believed_when_they_are_signed(world):
+async def test_callbacks_are_believed_when_they_are_signed(world, caplog):
     world.add(3, ChannelType.SMS_SMPP)
     world.public = "https://gonets.example.com"
     number = await world.hand_in(recipient=Recipient(phone="+79161234567"))
@@ -586,6 +611,8 @@ async def test_callbacks_are_believed_when_they_are_signed(world):
 
     def read(channel, url, body, signature):
         seen.append((channel.id, url, body))
+        if (signature, body) == ("right", b"odd"):
+            return UnknownStatus("teleported")
         return Receipt(Delivery.DELIVERED, final=True) if signature == "right" else None
 
     book = FakeReportBook(world.table)
@@ -598,6 +625,12 @@ async def test_callbacks_are_believed_when_they_are_signed(world):
         await take(ChannelType.EMAIL, reference, "", b"x", "right")
     with pytest.raises(NotFound):
         await take(ChannelType.SMS_SMPP, f"{reference}0", "", b"x", "right")
+    with pytest.raises(Forbidden):
+        await take(ChannelType.SMS_SMPP, reference, "", b"odd", "wrong")
+    assert not caplog.records
+    await take(ChannelType.SMS_SMPP, reference, "", b"odd", "right")
+    [line] = caplog.records
+    assert (line.levelname, line.status, line.reference, line.channel_id) == ("WARNING", "teleported", reference, 3)
     assert (await world.read.one(1, number)).status is Status.SENT
     await take(ChannelType.SMS_SMPP, reference, "a=1", b"x", "right")
     assert (await world.read.one(1, number)).status is Status.DELIVERED
@@ -634,7 +667,7 @@ async def test_nothing_goes_to_a_suppressed_address(world):
 async def test_it_is_asked_when_it_is_sent_not_when_it_is_handed_in(world):
     number = await world.hand_in(held=True)
     await suppress(world, suppression.Kind.TELEGRAM_CHAT_ID, "123")
-    await world.steer.release(1, [number])
+    await world.steer.release(ANNA, [number])
     found = await world.go(number)
     assert (found.status, [one.to for one in found.attempts]) == (Status.SENT, ["a@b.cd"])
 
@@ -681,7 +714,7 @@ async def test_what_was_suppressed_is_tried_again_when_the_list_allows_it(world)
     await suppress(world, suppression.Kind.EMAIL, "a@b.cd")
     found = await world.go(await world.hand_in(recipient=Recipient(email="a@b.cd")))
     await world.suppressed.delete(1, 1)
-    await world.steer.retry(1, found.id)
+    await world.steer.retry(ANNA, found.id)
     assert (await world.go(found.id)).status is Status.SENT
 
 

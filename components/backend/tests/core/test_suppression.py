@@ -3,7 +3,7 @@
 import pytest
 
 from fakes.identity import FakeAuditLog
-from fakes.suppressions import FakeSuppressions
+from fakes.suppressions import FakeHeeded, FakeSuppressions
 from gonets.adapters.phones import PhoneNumbers
 from gonets.bootstrap.identity import AuditOf
 from gonets.core.channels.model import ChannelType, Incoming
@@ -18,7 +18,7 @@ from gonets.core.contacts.suppression import (
 )
 from gonets.core.identity.model import Principal, Role
 from gonets.core.notifications.incoming import TakeIncoming
-from gonets.core.shared.errors import InvalidFields, NotFound
+from gonets.core.shared.errors import InvalidFields, NotFound, Unavailable
 
 ANNA = Principal(1, Role.MEMBER, session_id=1)
 PHONE = "+79161234567"
@@ -31,7 +31,7 @@ class World:
         phone = PhoneNumbers("RU")
         self.manage = ManageSuppressions(self.store, phone, audit)
         self.heed = HeedOptOuts(self.store, audit)
-        self.take = TakeIncoming(self, self, self.heed, phone)
+        self.take = TakeIncoming(self, self, self.heed, FakeHeeded(), phone)
 
     async def owner(self, channel_id, channel_type):
         return {(7, ChannelType.SMS_TWILIO): 1, (8, ChannelType.SMS_TWILIO): 2}.get((channel_id, channel_type))
@@ -169,6 +169,30 @@ async def test_a_stop_and_a_start_count_for_the_owner_of_the_channel(world):
     await world.take(7, ChannelType.SMS_TWILIO, Incoming(PHONE, "START"))
     assert world.known == {}
     assert world.log.entries[-1].action == "lifted"
+
+
+async def test_a_stop_that_is_brought_again_does_not_undo_a_later_start(world):
+    stop, start = Incoming(PHONE, "STOP", "SM1"), Incoming(PHONE, "START", "SM2")
+    for one in (stop, start, stop):
+        await world.take(7, ChannelType.SMS_TWILIO, one)
+    assert world.known == {}
+    await world.take(8, ChannelType.SMS_TWILIO, stop)
+    assert world.known == {(2, "phone", PHONE): Source.STOP_REPLY}, "another channel's is another message"
+    await world.take(7, ChannelType.SMS_TWILIO, Incoming(PHONE, "STOP", "SM3"))
+    await world.take(7, ChannelType.SMS_TWILIO, start)
+    assert (1, "phone", PHONE) in world.known, "an old START does not undo a later STOP either"
+
+
+async def test_what_could_not_be_heeded_counts_when_it_is_brought_again(world, monkeypatch):
+    async def away(*_):
+        raise Unavailable("the database is away")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(world.store, "add", away)
+        with pytest.raises(Unavailable):
+            await world.take(7, ChannelType.SMS_TWILIO, Incoming(PHONE, "STOP", "SM1"))
+    await world.take(7, ChannelType.SMS_TWILIO, Incoming(PHONE, "STOP", "SM1"))
+    assert len(world.known) == 1
 
 
 async def test_a_start_does_not_undo_what_the_owner_entered(world):

@@ -116,13 +116,15 @@ class FakeChannelStore:
 @dataclass
 class FakeKind:
     """Implements ChannelKind. Its configuration: `key` (a secret, must be there), `to`, `headers` (secret values) and
-    `port`, a number that is 25 where it is left out. What it is given to send is kept."""
+    `port`, a number that is 25 where it is left out, and decides who is told the secrets. What it is given to send is
+    kept."""
 
     type: ChannelType = ChannelType.TELEGRAM
     address: Address | None = Address.TELEGRAM_CHAT_ID
     receipts: bool = False
     schema: Mapping[str, JSON] = field(default_factory=lambda: {"type": "object"})
     secrets: frozenset[str] = frozenset({"key", "headers"})
+    destinations: frozenset[str] = frozenset({"port"})
     longest_send: float = 1.0
     outcome: SendOutcome = field(default_factory=lambda: Accepted("p-1"))
     sent: list[tuple[Channel, Send]] = field(default_factory=list)

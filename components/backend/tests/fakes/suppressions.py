@@ -1,4 +1,4 @@
-"""Addresses that must not be written to, in memory."""
+"""Addresses that must not be written to, and the messages of people that were heeded, in memory."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -70,3 +70,16 @@ class FakeSuppressions:
             kind: frozenset(one for one in several if (owner_id, kind, matching(Kind(kind), one)) in self.rows)
             for kind, several in asked.items()
         }
+
+
+class FakeHeeded:
+    """Implements Heeded; what is kept is kept for ever."""
+
+    def __init__(self) -> None:
+        self.rows: set[tuple[int, str]] = set()
+
+    async def has(self, channel_id: int, provider_id: str) -> bool:
+        return (channel_id, provider_id) in self.rows
+
+    async def add(self, channel_id: int, provider_id: str) -> None:
+        self.rows.add((channel_id, provider_id))

@@ -28,6 +28,7 @@ from gonets.adapters.phones import PhoneNumbers
 from gonets.adapters.postgres.campaigns import PostgresAudiences
 from gonets.adapters.postgres.channels import PostgresChannelOwners
 from gonets.adapters.postgres.failed import PostgresFailedTasks
+from gonets.adapters.postgres.heeded import PostgresHeeded
 from gonets.adapters.postgres.history import PostgresHistories
 from gonets.adapters.postgres.notifications import PostgresNotifications
 from gonets.adapters.postgres.pool import Pool
@@ -104,7 +105,14 @@ class ApiContainer(Shared):
     notification_store = Singleton(PostgresNotifications, pool, observe=batches)
     # A session with an SMS centre, once a test has opened it, is brought the receipts of the workers' messages, too.
     note_receipt = Singleton(NoteReceipt, notification_store, notification_metrics, opt_outs, Object(notifying.now))
-    take_incoming = Singleton(TakeIncoming, Singleton(PostgresChannelOwners, pool), notification_store, opt_outs, phone)
+    take_incoming = Singleton(
+        TakeIncoming,
+        Singleton(PostgresChannelOwners, pool),
+        notification_store,
+        opt_outs,
+        Singleton(PostgresHeeded, pool),
+        phone,
+    )
     senders = Singleton(channels.Senders, Shared.settings, note_receipt.provided.by_provider_id, take_incoming)
     channel_store = Singleton(channels.store, pool, senders.provided.kinds, Shared.settings)
     manage_channels = Singleton(
@@ -122,6 +130,7 @@ class ApiContainer(Shared):
         batches,
         note_receipt,
         take_incoming,
+        Singleton(AuditOf, people.provided.audit, "notification"),
         config.database_timeout,
     )
     texts = Singleton(

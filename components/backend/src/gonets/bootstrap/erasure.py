@@ -14,6 +14,7 @@ from gonets.core.notifications.use_cases import ReadNotifications, SteerNotifica
 
 
 def erase(pool: Pool, publisher: Publisher) -> EraseContact:
-    store = PostgresNotifications(pool)
-    steer = SteerNotifications(ReadNotifications(store, store), RabbitNotificationNews(publisher), now)
-    return EraseContact(PostgresErasures(pool), steer, AuditOf(LoggedAudit(PostgresAudit(pool)), "contact"))
+    store, audit = PostgresNotifications(pool), LoggedAudit(PostgresAudit(pool))
+    read, news = ReadNotifications(store, store), RabbitNotificationNews(publisher)
+    steer = SteerNotifications(read, news, AuditOf(audit, "notification"), now)
+    return EraseContact(PostgresErasures(pool), steer, AuditOf(audit, "contact"))

@@ -22,7 +22,7 @@ from gonets.adapters.rabbitmq.outcomes import DeadLetters
 from gonets.adapters.rabbitmq.publisher import Publisher
 from gonets.adapters.rabbitmq.receiver import Receiver
 from gonets.bootstrap.templates import TemplatesOf, render
-from gonets.core.channels.model import Channel, ChannelType, Incoming, Receipt, Recipient
+from gonets.core.channels.model import Channel, ChannelType, Incoming, Receipt, Recipient, UnknownStatus
 from gonets.core.channels.ports import ChannelKinds, ChannelsOf, Listening
 from gonets.core.channels.use_cases import UseChannels
 from gonets.core.identity.model import Scope
@@ -31,7 +31,7 @@ from gonets.core.notifications.callbacks import TakeCallback
 from gonets.core.notifications.dispatch import CallbackUrl, FindRoute, RunNotification, new_stamp
 from gonets.core.notifications.incoming import IncomingUrl, TakeIncoming, TakeIncomingCall
 from gonets.core.notifications.listening import ListenForReceipts
-from gonets.core.notifications.ports import Observer, Permits, Phone, Suppressions
+from gonets.core.notifications.ports import Audit, Observer, Permits, Phone, Suppressions
 from gonets.core.notifications.recent import RecentChannels
 from gonets.core.notifications.reports import NoteReports
 from gonets.core.notifications.routing import OfUnknown, RoutingPolicy
@@ -91,7 +91,7 @@ def incoming_url(settings: NotificationSettings) -> IncomingUrl:
     return url
 
 
-def read_callback(channel: Channel, url: str, body: bytes, signature: str) -> Receipt | None:
+def read_callback(channel: Channel, url: str, body: bytes, signature: str) -> Receipt | UnknownStatus | None:
     """Twilio's; no other provider calls us."""
     return twilio.callback(url, body, signature, str(channel.configuration["authToken"]))
 
@@ -133,6 +133,7 @@ def doors(
     observe: Observe,
     note: NoteReceipt,
     take_incoming: TakeIncoming,
+    audit: Audit,
     timeout: float,
 ) -> Doors:
     """`timeout`: seconds for handing one in."""
@@ -145,7 +146,7 @@ def doors(
     return Doors(
         submit=SubmitNotification(intake, contacts, channels, kinds, urgent, phone, templates, now),
         read=read,
-        steer=SteerNotifications(read, news, now),
+        steer=SteerNotifications(read, news, audit, now),
         # What is asked for with each of very many calls is remembered for a moment.
         callback=TakeCallback(
             book,

@@ -10,6 +10,7 @@ from dependency_injector.providers import Dict, Factory, List, Object, Singleton
 
 from gonets.adapters.phones import PhoneNumbers
 from gonets.adapters.postgres.channels import PostgresChannelOwners
+from gonets.adapters.postgres.heeded import PostgresHeeded
 from gonets.adapters.postgres.lifeline import PostgresLifeline
 from gonets.adapters.postgres.notifications import PostgresNotifications
 from gonets.adapters.postgres.pool import Pool
@@ -198,7 +199,14 @@ class WorkerContainer(Shared):
         channels.Senders,
         Shared.settings,
         note_receipt.provided.by_provider_id,
-        Singleton(TakeIncoming, Singleton(PostgresChannelOwners, pool), notification_store, opt_outs, typed_phone),
+        Singleton(
+            TakeIncoming,
+            Singleton(PostgresChannelOwners, pool),
+            notification_store,
+            opt_outs,
+            Singleton(PostgresHeeded, pool),
+            typed_phone,
+        ),
         reports.provided.hand_in,
     )
     ways = Singleton(

@@ -216,6 +216,7 @@ class NotificationMessage(Camel):
             owner_id=owner_id,
             recipient=Recipient(None if chat is None else str(chat), to.email, to.phone) if to else Recipient(),
             contact_id=self._contact,
+            contact_field="recipient.contactId" if to and to.contact_id else "contactId",
             message=Message(self.message or "", self.subject, self.username, self.event),
             route=tuple(self.route),
             deadline=self.deadline,

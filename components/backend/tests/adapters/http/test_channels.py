@@ -340,6 +340,56 @@ async def test_a_wrong_change_changes_nothing(http, store, change, fields):
     assert store.rows == before
 
 
+LOCKED = {"key": KEY, "headers": {"A": "Bearer abcdefgh", "B": ""}}
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+@pytest.mark.parametrize(
+    ("change", "fields"),
+    [
+        ({}, ["configuration.headers", "configuration.key"]),
+        ({"key": "••••wxyz", "headers": {"A": "••••efgh"}}, ["configuration.headers.A", "configuration.key"]),
+        ({"key": "••••zzzz", "headers": {}}, ["configuration.key"]),
+        ({"key": "another-key-0123"}, ["configuration.headers"]),
+        ({"headers": None}, ["configuration.key"]),
+        ({"key": "another-key-0123", "headers": {"A": "new", "B": "••••efgh"}}, ["configuration.headers.B"]),
+    ],
+)
+async def test_a_secret_is_not_told_to_another_place_by_whoever_does_not_know_it(http, store, method, change, fields):
+    url = f"{URL}/{(await _create(http, configuration=LOCKED))['id']}"
+    before = dict(store.rows)
+    for more in ({}, {"bogus": 1}):
+        body = {"configuration": {"port": 26} | change} | more
+        answer = await http.request(method, url, json=body)
+        assert sorted(_fields(answer)) == sorted([*fields, *more])
+    assert store.rows == before
+
+
+async def test_what_is_to_be_given_again_is_told_along_with_why(http):
+    url = f"{URL}/{(await _create(http))['id']}"
+    answer = await http.patch(url, json={"configuration": {"port": 26}})
+    assert answer.json()["errors"] == [
+        {"field": "configuration.key", "reason": "must be given again, because port changes"}
+    ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"port": 26, "key": KEY, "headers": {"A": "new", "B": ""}},
+        {"port": 26, "key": "another-key-0123", "headers": None},
+        {"port": 25},
+        {"port": None},
+        {"port": 25, "key": "••••wxyz", "headers": {"A": "••••efgh", "B": ""}},
+        {"to": "6"},
+    ],
+)
+async def test_with_its_secrets_or_to_the_same_place_it_goes(http, change):
+    url = f"{URL}/{(await _create(http, configuration=LOCKED))['id']}"
+    answer = await http.patch(url, json={"configuration": change})
+    assert answer.status_code == 200, answer.text
+
+
 async def test_its_own_rate_is_set_stays_and_is_taken_away_by_null(http):
     created = await _create(http, ratePerSecond=20)
     url = f"{URL}/{created['id']}"

@@ -48,6 +48,18 @@ def test_every_operation_has_a_name_a_summary_and_a_description_of_each_answer(d
     assert all(response["description"] for _, _, response in responses(document))
 
 
+@pytest.mark.parametrize(
+    "area", ["tasks", "notifications", "channels", "contacts", "imports", "suppressions", "templates", "campaigns"]
+)
+def test_the_introduction_speaks_of_every_area(document: dict[str, Any], area: str) -> None:
+    assert f"**{area}**" in document["info"]["description"]
+
+
+def test_the_introduction_says_where_credentials_come_from(document: dict[str, Any]) -> None:
+    for path in ("/auth/signup", "/auth/login", "/auth/refresh", "/api-keys"):
+        assert f"/api/v1{path}`" in document["info"]["description"]
+
+
 def test_every_error_is_documented_as_a_problem(document: dict[str, Any]) -> None:
     statuses: dict[str, set[str]] = {}
     for operation, status, response in responses(document):

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from gonets.adapters.providers.configuration import (
     Configuration,
     Configured,
+    Destination,
     Like,
     Number,
     Secret,
@@ -22,12 +23,12 @@ class Example(Configuration):
     """A service."""
 
     api_key: Annotated[Secret, Field(description="From its console")]
-    port: Annotated[int, Field(ge=1, le=65535), Number] = 587
+    port: Annotated[int, Field(ge=1, le=65535), Number, Destination] = 587
     timeout: Annotated[float, Field(gt=0), Number] = 30
     sender: Annotated[Annotated[Text, Like(r"[a-z]+|\d", "must be small letters, or a digit")] | None, Field()] = None
     headers: SecretMap = Field(default_factory=dict)
     method: Literal["POST", "PUT"] = "POST"
-    use_tls: bool = True
+    use_tls: Annotated[bool, Destination] = True
 
     @model_validator(mode="after")
     def _no_both(self) -> Self:
@@ -112,6 +113,7 @@ def test_the_schema() -> None:
     assert KIND.schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert (KIND.schema["additionalProperties"], KIND.schema["required"]) == (False, ["apiKey"])
     assert KIND.secrets == {"apiKey", "headers"}
+    assert KIND.destinations == {"port", "useTls"}
     assert properties["apiKey"] == {
         "description": "From its console",
         "maxLength": 1000,

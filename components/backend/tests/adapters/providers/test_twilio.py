@@ -28,6 +28,7 @@ from gonets.core.channels.model import (
     SendOutcome,
     Step,
     Unknown,
+    UnknownStatus,
 )
 from gonets.core.shared.errors import InvalidFields
 
@@ -318,8 +319,23 @@ def test_the_schemes_own_port_may_be_there_or_not(ours: str, theirs: str) -> Non
     assert not signed(ours.replace("a.", "b."), {name: [value] for name, value in FORM.items()}, signature, TOKEN)
 
 
-@pytest.mark.parametrize("body", [b"", b"MessageStatus=received", b"%%%", b"\xff", b"a=1&" * 300])
-def test_a_callback_that_says_nothing(body: bytes) -> None:
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        (FORM | {"MessageStatus": "received"}, "received"),
+        ({"MessageStatus": "a\n" + "b" * 999}, "a " + "b" * 198 + "…"),
+    ],
+)
+def test_a_status_that_is_not_known_is_not_a_forgery(fields: dict[str, str], status: str) -> None:
+    signature = RequestValidator(TOKEN).compute_signature(CALLBACK, fields)
+    body = urlencode(fields).encode()
+    assert callback(CALLBACK, body, signature, TOKEN) == UnknownStatus(status)
+    assert callback(CALLBACK, body, signature, TOKEN + "x") is None
+    assert callback(CALLBACK, b"", RequestValidator(TOKEN).compute_signature(CALLBACK, {}), TOKEN) == UnknownStatus("")
+
+
+@pytest.mark.parametrize("body", [b"%%%", b"\xff", b"a=1&" * 300])
+def test_a_callback_that_is_no_form(body: bytes) -> None:
     fields = {name: values[-1] for name, values in parse_qs(body.decode("latin-1"), keep_blank_values=True).items()}
     assert callback(CALLBACK, body, RequestValidator(TOKEN).compute_signature(CALLBACK, fields), TOKEN) is None
 
@@ -446,7 +462,7 @@ REPLY = {"MessageSid": SID, "From": PHONE, "To": "+15005550006", "Body": "Хва
 def test_what_a_person_wrote(fields: dict[str, str], text: str) -> None:
     signature = RequestValidator(TOKEN).compute_signature(CALLBACK, fields)
     body = urlencode(fields).encode()
-    assert incoming(CALLBACK, body, signature, TOKEN) == Incoming(PHONE, text)
+    assert incoming(CALLBACK, body, signature, TOKEN) == Incoming(PHONE, text, fields.get("MessageSid"))
     assert incoming(CALLBACK, body, signature, TOKEN + "x") is None
     assert incoming(CALLBACK, body + b"&a=1", signature, TOKEN) is None
 

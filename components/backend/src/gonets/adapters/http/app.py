@@ -18,9 +18,22 @@ PREFIX = "/api/v1"
 MAX_BODY = 2**20  # bytes; the longest task, written with escapes, has some 120 000
 
 _DESCRIPTION = """
-Hand in a phone number, an e-mail address or a text; the service asks Dadata or YandexGPT, keeps the answer in table
-`integration_service` and says so on the queue `TaskResultDeliveryQueue`. The same JSON is taken from the queue
-`TaskProcessingQueue`.
+Gonets asks providers about people's data, and gets messages through to people.
+
+- **tasks**: a phone number, an e-mail address or a text, about which Dadata or YandexGPT is asked. The answer is kept
+  in the table `integration_service` and said on the queue `TaskResultDeliveryQueue`; the same JSON is taken from
+  `TaskProcessingQueue`.
+- **notifications**: one message to one person, by the first channel of its route that gets it through. The same JSON is
+  taken from `NotificationRequestQueue`.
+- **channels**: configured ways to reach people: Telegram, e-mail, SMS, Slack, webhooks.
+- **contacts**: people, their addresses and tags. **imports** bring them from CSV and XLSX files; **suppressions** are
+  addresses that must not be written to.
+- **templates**: texts with variables. **campaigns**: one message to a whole audience.
+
+**Credentials.** `POST /api/v1/auth/signup`, later `/api/v1/auth/login`, with an e-mail address and a password answers
+an `accessToken`, which goes into the header `Authorization: Bearer …` (here: *Authorize*) and lasts some minutes;
+`/api/v1/auth/refresh` brings the next. Programs send an API key, from `POST /api/v1/api-keys`, as `X-API-Key`. What
+you make is yours alone; only tasks are everybody's.
 """
 
 

@@ -334,7 +334,8 @@ def router(
 
     async def change_channel(who: Who, channel_id: ChannelId, body: ChannelChange) -> ChannelView:
         """What is left out stays. Of `configuration` too: keys that are left out stay, null takes a key away, and a
-        secret that is sent back as it was shown, masked, is kept."""
+        secret that is sent back as it was shown, masked, is kept. Where the channel leads elsewhere (another
+        `smtpHost`, say), its secrets must be given again."""
         return view(await manage.update(who, channel_id, body.to_change(channel_id)))
 
     for method, name in (("PUT", "put_channel"), ("PATCH", "patch_channel")):

@@ -229,7 +229,7 @@ def router(
     )
     async def send_notifications(user: User, which: WhichNotifications) -> ReleasedView:
         """Those that were handed in with `"send": false`. What is not there, or does not wait, is skipped."""
-        released, skipped = await steer.release(user.user_id, which.ids)
+        released, skipped = await steer.release(user, which.ids)
         views = [SkippedView(id=one.id, reason=one.reason) for one in skipped]
         return ReleasedView(released=released, skipped=views)
 
@@ -249,7 +249,7 @@ def router(
     )
     async def cancel_notification(user: User, notification_id: NotificationId) -> NotificationView:
         """What is under way ends as it ends."""
-        return NotificationView.of(await steer.cancel(user.user_id, notification_id))
+        return NotificationView.of(await steer.cancel(user, notification_id))
 
     @notifications.post(
         "/{notification_id:int}/retry",
@@ -259,6 +259,6 @@ def router(
     )
     async def retry_notification(user: User, notification_id: NotificationId) -> NotificationView:
         """From the start of its route. Of one that is `unknown` it may come twice."""
-        return NotificationView.of(await steer.retry(user.user_id, notification_id))
+        return NotificationView.of(await steer.retry(user, notification_id))
 
     return notifications

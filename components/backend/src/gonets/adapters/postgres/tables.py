@@ -597,6 +597,17 @@ suppression = Table(
 
 Index("ix_suppression_owner", suppression.c.owner_id, suppression.c.id, unique=True)
 
+heeded_message = Table(
+    "heeded_message",
+    metadata,
+    Column("channel_id", BigInteger, primary_key=True, autoincrement=False, comment="0: the operator's"),
+    Column("provider_id", Text, primary_key=True),
+    Column("heeded_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    comment="Answers of people that were heeded, for 30 days, so that a repetition changes nothing",
+)
+
+Index("ix_heeded_message", heeded_message.c.heeded_at)
+
 campaign = Table(
     "campaign",
     metadata,

@@ -52,6 +52,10 @@ class WriteOnly:
         return {**handler(schema), "writeOnly": True}
 
 
+class Destination:
+    """Marks a key that decides who is told the secrets, or who can listen; outermost in its annotation."""
+
+
 @dataclass(frozen=True)
 class Like:
     """To annotate a string that must match the whole pattern; `words` say so to a person."""
@@ -109,12 +113,16 @@ class Configured(Generic[M]):
 
     schema: Mapping[str, JSON]
     secrets: frozenset[str]
+    destinations: frozenset[str]
 
     def __init__(self, model: type[M]) -> None:
         self._model = model
         self.schema = _schema(model)
         self.secrets = frozenset(
             name for name, about in _properties(self.schema).items() if isinstance(about, dict) and "writeOnly" in about
+        )
+        self.destinations = frozenset(
+            about.alias or name for name, about in model.model_fields.items() if Destination in about.metadata
         )
 
     def check(self, configuration: Mapping[str, JSON]) -> dict[str, JSON]:

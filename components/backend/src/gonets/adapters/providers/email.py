@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from gonets.adapters.providers.configuration import Configuration, Configured, Number, Text, wrong
+from gonets.adapters.providers.configuration import Configuration, Configured, Destination, Number, Text, wrong
 from gonets.adapters.providers.letters import letter, mailbox
 from gonets.adapters.providers.smtp import Account, Mailer, Security
 from gonets.core.channels.model import Address, Channel, ChannelType, Message, Refusal, Refused, Send, SendOutcome, Step
@@ -39,14 +39,18 @@ MayBeEmpty = Annotated[str, StringConstraints(strip_whitespace=True, max_length=
 class SmtpConfiguration(Configuration):
     """A mail server and an account at it. Both `username` and `password` empty: nobody logs in."""
 
-    smtp_host: Annotated[Host, Field(examples=["smtp.gmail.com"])]
-    smtp_port: Annotated[Port, Field(description="465 is TLS from the first byte; others begin with STARTTLS")] = 587
+    smtp_host: Annotated[Host, Destination, Field(examples=["smtp.gmail.com"])]
+    smtp_port: Annotated[
+        Port, Destination, Field(description="465 is TLS from the first byte; others begin with STARTTLS")
+    ] = 587
     username: MayBeEmpty
     password: Annotated[MayBeEmpty, Field(json_schema_extra={"writeOnly": True})]
     from_email: Annotated[
         Text, AfterValidator(_sender), Field(examples=["alerts@example.com", "Alerts <alerts@example.com>"])
     ]
-    use_tls: Annotated[bool, Field(description="false sends everything, the password too, for all to read")] = True
+    use_tls: Annotated[
+        bool, Destination, Field(description="false sends everything, the password too, for all to read")
+    ] = True
 
     @model_validator(mode="after")
     def _both_or_neither(self) -> "SmtpConfiguration":

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from gonets.adapters.providers.configuration import Configuration
+from gonets.adapters.providers.configuration import Configuration, Destination
 from gonets.adapters.providers.event import payload
 from gonets.adapters.providers.http_kind import HttpKind, Url, body_words, json_object, text_of, with_words, words
 from gonets.adapters.providers.transport import Answer, HttpTransport
@@ -51,7 +51,9 @@ class PythonBotConfiguration(Configuration):
     model_config = ConfigDict(title="Python bot")
 
     bot_url: Annotated[
-        Url, Field(description="Its address, with or without /send_notification", examples=["http://localhost:5000"])
+        Url,
+        Destination,
+        Field(description="Its address, with or without /send_notification", examples=["http://localhost:5000"]),
     ]
 
 

@@ -42,6 +42,7 @@ class Simulated:
         self.receipts = kind.receipts
         self.schema: Mapping[str, JSON] = kind.schema
         self.secrets = kind.secrets
+        self.destinations = kind.destinations
         self.longest_send = kind.longest_send
         self._kind = kind
         self._report = report

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints
 from smpp34 import SubmitSm
 
-from gonets.adapters.providers.configuration import Configuration, Configured, Number, Secret, Text
+from gonets.adapters.providers.configuration import Configuration, Configured, Destination, Number, Secret, Text
 from gonets.adapters.providers.egress import Egress, EgressError, ForbiddenAddress
 from gonets.adapters.providers.email import Host, MayBeEmpty, Port
 from gonets.adapters.providers.smpp_line import Line
@@ -74,8 +74,8 @@ _Short = Annotated[MayBeEmpty, StringConstraints(max_length=40), Field(pattern=r
 class SmppConfiguration(Configuration):
     """An account at an SMS centre. What the centre's operator does not mention is left as it is."""
 
-    host: Annotated[Host, Field(examples=["smpp.example.com"])]
-    port: Port = 2775
+    host: Annotated[Host, Destination, Field(examples=["smpp.example.com"])]
+    port: Annotated[Port, Destination] = 2775
     system_id: Annotated[Text, Field(max_length=64)]
     password: Annotated[Secret, Field(max_length=64)]
     source_address: Annotated[
@@ -83,7 +83,7 @@ class SmppConfiguration(Configuration):
         AfterValidator(_source),
         Field(description="the sender that phones show", examples=["Gonets", "+79990000000"]),
     ]
-    use_tls: Annotated[bool, Field(description="SMPP over TLS, usually on port 3550")] = False
+    use_tls: Annotated[bool, Destination, Field(description="SMPP over TLS, usually on port 3550")] = False
     system_type: _Short = ""
     service_type: _Short = ""
     address_range: _Short = ""

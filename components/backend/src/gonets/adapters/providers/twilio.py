@@ -33,6 +33,7 @@ from gonets.core.channels.model import (
     SendOutcome,
     Step,
     Unknown,
+    UnknownStatus,
 )
 from gonets.core.channels.sms_text import segmented
 
@@ -342,14 +343,17 @@ def receipt(status: object, error_code: object = None, sid: object = None) -> Re
     )
 
 
-def callback(url: str, body: bytes, signature: str, auth_token: str) -> Receipt | None:
+def callback(url: str, body: bytes, signature: str, auth_token: str) -> Receipt | UnknownStatus | None:
     """A status callback, POSTed to `url`: the whole public one that was given as StatusCallback, query included. None:
-    it is not signed with this token, or says nothing that is known.
+    it is not signed with this token, or no form.
 
     https://www.twilio.com/docs/usage/webhooks/webhooks-security
     """
     said = _said(url, body, signature, auth_token)
-    return None if said is None else receipt(said.get("MessageStatus"), said.get("ErrorCode"), said.get("MessageSid"))
+    if said is None:
+        return None
+    status = said.get("MessageStatus", "")
+    return receipt(status, said.get("ErrorCode"), said.get("MessageSid")) or UnknownStatus(words(status))
 
 
 def incoming(url: str, body: bytes, signature: str, auth_token: str) -> Incoming | None:
@@ -362,7 +366,8 @@ def incoming(url: str, body: bytes, signature: str, auth_token: str) -> Incoming
     said = _said(url, body, signature, auth_token)
     if said is None or not said.get("From"):
         return None
-    return Incoming(said["From"], _OPT_OUT_TYPES.get(said.get("OptOutType", ""), said.get("Body", "")))
+    text = _OPT_OUT_TYPES.get(said.get("OptOutType", ""), said.get("Body", ""))
+    return Incoming(said["From"], text, said.get("MessageSid") or None)
 
 
 _OPT_OUT_TYPES: Mapping[str, str] = {"STOP": "STOP", "START": "START"}

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from gonets.adapters.providers.configuration import Configuration, Number, Secret, SecretMap, wrong
+from gonets.adapters.providers.configuration import Configuration, Destination, Number, Secret, SecretMap, wrong
 from gonets.adapters.providers.event import payload
 from gonets.adapters.providers.http_kind import HttpKind, Url, body_words, with_words
 from gonets.adapters.providers.transport import Answer, HttpTransport
@@ -72,7 +72,7 @@ class WebhookConfiguration(Configuration):
 
     model_config = ConfigDict(title="Webhook")
 
-    url: Annotated[Url, Field(description="What is called", examples=["https://example.org/hooks/alerts"])]
+    url: Annotated[Url, Destination, Field(description="What is called", examples=["https://example.org/hooks/alerts"])]
     method: Literal["POST", "PUT"] = "POST"
     headers: Annotated[
         SecretMap,

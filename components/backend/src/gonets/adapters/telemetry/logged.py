@@ -75,7 +75,7 @@ def _seconds(since: float) -> dict[str, object]:
     return {"duration_s": round(time.perf_counter() - since, 4)}
 
 
-_FOLLOWED = frozenset({"campaign", "contact"})
+_FOLLOWED = frozenset({"campaign", "contact", "notification"})
 
 
 class LoggedAudit:

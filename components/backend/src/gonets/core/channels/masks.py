@@ -60,6 +60,23 @@ def _restored(field: str, value: JSON, old: JSON, wrong: list[tuple[str, str]]) 
     return value
 
 
+def kept(old: Configuration, changes: Configuration, secrets: Collection[str]) -> Iterator[str]:
+    """The fields of the secrets that nobody gives anew: they are left out, or sent back as they were shown."""
+    for key in sorted(secrets):
+        if key in changes:
+            yield from _masked(f"configuration.{key}", changes[key])
+        elif any(texts(old, {key})):
+            yield f"configuration.{key}"
+
+
+def _masked(field: str, value: JSON) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _masked(f"{field}.{name}", inner)
+    elif isinstance(value, str) and value.startswith(MASK):
+        yield field
+
+
 def without(text: str, configuration: Configuration, secrets: Collection[str]) -> str:
     """The text, any secret in it masked."""
     found = [secret for secret in texts(configuration, secrets) if len(secret) >= len(MASK)]

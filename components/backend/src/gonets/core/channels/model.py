@@ -222,9 +222,17 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
+class UnknownStatus:
+    """A provider's report that says what became of a message in a word that we do not know."""
+
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
 class Incoming:
     """A message that a person sent to a channel's own number. `sender`: E.164, or what the provider gives in its
-    place."""
+    place; `provider_id`: the provider's name for it, where it has one."""
 
     sender: str
     text: str
+    provider_id: str | None = None

@@ -32,6 +32,8 @@ class ChannelKind(Protocol):
     secrets: frozenset[str]
     """The keys of the configuration that are encrypted at rest and never shown. Where the value is an object (headers)
     all its values are."""
+    destinations: frozenset[str]
+    """The keys of the configuration that decide who is told the secrets, and who can listen."""
     longest_send: float
     """Seconds after which `send` has certainly returned, for any valid configuration."""
 

@@ -162,7 +162,8 @@ class ManageChannels:
 
 
 def _checked(kind: ChannelKind, old: Mapping[str, JSON], changes: Mapping[str, JSON]) -> Mapping[str, JSON]:
-    """Raises Invalid, InvalidFields: masks that stand for nothing along with what else is wrong."""
+    """Raises Invalid, InvalidFields: masks that stand for nothing along with what else is wrong, and secrets that would
+    be told to somebody else."""
     given, wrong = masks.merged(old, changes, kind.secrets)
     try:
         checked = kind.check(given)
@@ -172,9 +173,24 @@ def _checked(kind: ChannelKind, old: Mapping[str, JSON], changes: Mapping[str, J
         masked = {field for field, _ in wrong}
         others = error.wrong if isinstance(error, InvalidFields) else [(error.field, error.reason)]
         wrong += [one for one in others if one[0] not in masked]
+        raise InvalidFields(wrong) from None
+    named = {field for field, _ in wrong}
+    wrong += [one for one in _told_to_others(kind, old, changes, checked) if one[0] not in named]
     if wrong:
         raise InvalidFields(wrong)
     return checked
+
+
+def _told_to_others(
+    kind: ChannelKind, old: Mapping[str, JSON], changes: Mapping[str, JSON], checked: Mapping[str, JSON]
+) -> Sequence[tuple[str, str]]:
+    """The secrets that are kept although the channel leads elsewhere: whoever may change a channel need not know them,
+    and must not learn them by having them sent to a place of their own."""
+    moved = sorted(key for key in kind.destinations if checked.get(key) != old.get(key))
+    if not old or not moved:
+        return ()
+    reason = f"must be given again, because {' and '.join(moved)} {'change' if len(moved) > 1 else 'changes'}"
+    return [(field, reason) for field in masks.kept(old, changes, kind.secrets)]
 
 
 def _wrong(kind: ChannelKind, old: Mapping[str, JSON], changes: object) -> Sequence[tuple[str, str]]:

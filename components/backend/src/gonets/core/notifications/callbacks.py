@@ -1,18 +1,21 @@
 """What providers report by calling us: believed only when it is signed."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gonets.core.channels.model import Channel, ChannelType, Receipt
+from gonets.core.channels.model import Channel, ChannelType, Receipt, UnknownStatus
 from gonets.core.channels.ports import ChannelsOf
 from gonets.core.notifications.dispatch import CallbackUrl
 from gonets.core.notifications.model import ChannelKey
 from gonets.core.notifications.reports import Named, NoteReports, ReportBook
 from gonets.core.shared.errors import Forbidden, NotFound
 
-ReadCallback = Callable[[Channel, str, bytes, str], Receipt | None]
+log = logging.getLogger(__name__)
+
+ReadCallback = Callable[[Channel, str, bytes, str], Receipt | UnknownStatus | None]
 """What a call says: the channel, the whole public URL, the body and the signature. None: it is not signed by who holds
-the channel's secret, or says nothing that is known."""
+the channel's secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +31,9 @@ class TakeCallback:
     async def __call__(
         self, channel_type: ChannelType, reference: str, query: str, body: bytes, signature: str
     ) -> None:
-        """`query`: of the URL that was called, without the question mark. Raises Forbidden for what is forged,
-        NotFound for an attempt that is not there, Unavailable: the provider is to bring it again."""
+        """`query`: of the URL that was called, without the question mark. What is signed, and says what is not known,
+        is taken: brought again it would say the same. Raises Forbidden for what is forged, NotFound for an attempt that
+        is not there, Unavailable: the provider is to bring it again."""
         named = await self.book.find(reference)
         if named is None or (named.channel is not None and named.channel.type is not channel_type):
             raise NotFound("no attempt has this reference")
@@ -38,9 +42,13 @@ class TakeCallback:
             raise NotFound("this installation takes no callbacks: PUBLIC_URL is not set")
         called = f"{url}?{query}" if query else url
         for channel in await self._channels(channel_type, named):
-            receipt = self.read(channel, called, body, signature)
-            if receipt is not None:
-                await (self.note.early if named.channel is None else self.note)(reference, receipt)
+            said = self.read(channel, called, body, signature)
+            if isinstance(said, UnknownStatus):
+                facts = {"channel_id": channel.id, "type": channel_type.value, "reference": reference}
+                log.warning("a provider reports a status that is not known", extra=facts | {"status": said.status})
+                return
+            if said is not None:
+                await (self.note.early if named.channel is None else self.note)(reference, said)
                 return
         raise Forbidden("the signature is not the provider's")
 

@@ -2,14 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from gonets.core.channels.model import Recipient
+from gonets.core.notifications.ports import Actor, Audit
 from gonets.core.notifications.use_cases import SteerNotifications
 from gonets.core.shared.errors import Conflict, NotFound
-from gonets.core.shared.json import JSON
 
 log = logging.getLogger(__name__)
 
@@ -52,23 +52,6 @@ class Erasures(Protocol):
 
     async def recent(self) -> Sequence[tuple[int, int]]:
         """Owners and contacts of erasures that are not ended, or were asked for in the last days."""
-
-
-class Actor(Protocol):
-    """Who does it: the user, and the API key where a program does it in their name."""
-
-    @property
-    def user_id(self) -> int: ...
-
-    @property
-    def api_key_id(self) -> int | None: ...
-
-
-class Audit(Protocol):
-    """Who changed what, for admins to read."""
-
-    async def note(self, actor: Actor, action: str, object_id: int, detail: Mapping[str, JSON]) -> None:
-        """To be called when it is done, before it is answered. `detail` holds no address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +121,7 @@ class EraseContact:
 
     async def _cancel(self, owner_id: int, notification_id: int) -> None:
         try:
-            await self.steer.cancel(owner_id, notification_id)
+            await self.steer.stop(owner_id, notification_id)
         except (Conflict, NotFound) as error:  # it ended by itself, or its time was over
             log.debug("not cancelled", extra={"notification_id": notification_id, "reason": error.reason})
 

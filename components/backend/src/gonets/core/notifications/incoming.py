@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gonets.core.channels.model import Channel, ChannelType, Incoming
 from gonets.core.channels.ports import ChannelOwners, ChannelsOf, OperatorChannels
-from gonets.core.notifications.ports import Answers, NotificationStore, Phone
+from gonets.core.notifications.ports import Answers, Heeded, NotificationStore, Phone
 from gonets.core.shared.errors import Forbidden, Invalid, NotFound
 
 log = logging.getLogger(__name__)
@@ -26,20 +26,29 @@ class TakeIncoming:
     owners: ChannelOwners
     store: NotificationStore
     answers: Answers
+    heeded: Heeded
     phone: Phone
 
     async def __call__(self, channel_id: int, channel_type: ChannelType, incoming: Incoming) -> None:
         """It counts for the channel's owner; to the operator's number, for everyone for whom that person was written
-        to from it. Raises Unavailable: it is to be brought again."""
+        to from it. It counts once: whoever brings an old STOP again does not undo a later START. Raises Unavailable: it
+        is to be brought again."""
         facts = {"channel_id": channel_id, "type": channel_type.value}
         try:
             sender = self.phone("sender", incoming.sender)
         except Invalid:
             log.warning("an answer came from what is no phone number", extra=facts)
             return
+        name = incoming.provider_id
+        if name is not None and await self.heeded.has(channel_id, name):
+            log.info("an answer came again", extra=facts)
+            return
         concerned = await self._concerned(channel_id, channel_type, sender)
         log.info("an answer came", extra=facts | {"owners": len(concerned)})
         await self.answers.answered(concerned, sender, incoming.text)
+        # Only now: what could not be heeded is brought again.
+        if name is not None:
+            await self.heeded.add(channel_id, name)
 
     async def _concerned(self, channel_id: int, channel_type: ChannelType, sender: str) -> Sequence[int]:
         if not channel_id:

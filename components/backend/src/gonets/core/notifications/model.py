@@ -392,13 +392,15 @@ class TemplateUse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewNotification:
-    """What is handed in. `template`: where the text and subject of `message` are still to come from; `key`: the
-    sender's mark, under which it is taken once; `digest`: of everything else."""
+    """What is handed in. `contact_field`: where the contact was named; `template`: where the text and subject of
+    `message` are still to come from; `key`: the sender's mark, under which it is taken once; `digest`: of everything
+    else."""
 
     owner_id: int
     recipient: Recipient
     contact_id: int | None
     message: Message
+    contact_field: str = "contactId"
     route: Sequence[int] = ()
     deadline: datetime | None = None
     fallback_after: timedelta | None = None

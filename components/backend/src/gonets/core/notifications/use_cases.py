@@ -20,6 +20,8 @@ from gonets.core.notifications.model import (
     TemplateUse,
 )
 from gonets.core.notifications.ports import (
+    Actor,
+    Audit,
     Clock,
     Contacts,
     NotificationIntake,
@@ -73,7 +75,7 @@ class SubmitNotification:
         if new.contact_id is not None:
             recipient = await self.contacts.recipient(new.owner_id, new.contact_id)
             if recipient is None:
-                raise Invalid("contactId", f"no contact has the id {new.contact_id}")
+                raise Invalid(new.contact_field, f"no contact has the id {new.contact_id}")
             new = replace(new, recipient=recipient)
         else:
             new = replace(new, recipient=self._typed(new.recipient))
@@ -151,6 +153,9 @@ class ReadNotifications:
         return await self.queries.page(owner_id, wanted, cursor=cursor, limit=limit)
 
 
+_Change = Callable[[Notification, datetime], Notification]
+
+
 @dataclass(frozen=True, slots=True)
 class Skipped:
     """One that was not released, and why."""
@@ -165,24 +170,29 @@ class SteerNotifications:
 
     read: ReadNotifications
     news: NotificationNews
+    audit: Audit
     now: Clock
 
-    async def cancel(self, owner_id: int, notification_id: int) -> Notification:
+    async def cancel(self, actor: Actor, notification_id: int) -> Notification:
         """Raises NotFound; Conflict where it has ended."""
-        return await self._change(owner_id, notification_id, lambda found, now: found.cancel(now))
+        return await self._noted(actor, "cancelled", notification_id, Notification.cancel)
 
-    async def retry(self, owner_id: int, notification_id: int) -> Notification:
+    async def stop(self, owner_id: int, notification_id: int) -> None:
+        """Cancels it as a part of something else, which is what the audit knows. Raises as `cancel` does."""
+        await self._change(owner_id, notification_id, Notification.cancel)
+
+    async def retry(self, actor: Actor, notification_id: int) -> Notification:
         """Raises NotFound; Conflict unless it ended without success."""
-        changed = await self._change(owner_id, notification_id, lambda found, now: found.again(now))
+        changed = await self._noted(actor, "retried", notification_id, Notification.again)
         await wake_or_leave(self.news, notification_id)
         return changed
 
-    async def release(self, owner_id: int, ids: Sequence[int]) -> tuple[Sequence[int], Sequence[Skipped]]:
+    async def release(self, actor: Actor, ids: Sequence[int]) -> tuple[Sequence[int], Sequence[Skipped]]:
         """The ids that were released, and those that were not."""
         released, skipped = [], []
         for notification_id in dict.fromkeys(ids):
             try:
-                await self._change(owner_id, notification_id, lambda found, now: found.released(now))
+                await self._noted(actor, "released", notification_id, Notification.released)
             except (NotFound, Conflict) as error:
                 skipped.append(Skipped(notification_id, error.reason))
             else:
@@ -190,16 +200,21 @@ class SteerNotifications:
                 await wake_or_leave(self.news, notification_id)
         return released, skipped
 
-    async def _change(
-        self, owner_id: int, notification_id: int, change: Callable[[Notification, datetime], Notification]
-    ) -> Notification:
+    async def _noted(self, actor: Actor, done: str, notification_id: int, change: _Change) -> Notification:
+        changed, new = await self._change(actor.user_id, notification_id, change)
+        if new:
+            await self.audit.note(actor, done, notification_id, {})
+        return changed
+
+    async def _change(self, owner_id: int, notification_id: int, change: _Change) -> tuple[Notification, bool]:
+        """False: it was so already."""
         while True:
             found = await self.read.one(owner_id, notification_id)
             changed = change(found, self.now())
             if changed == found:
-                return found
+                return found, False
             if saved := await self.read.store.save(changed, new_stamp()):
-                return saved
+                return saved, True
 
 
 @dataclass(frozen=True, slots=True)
