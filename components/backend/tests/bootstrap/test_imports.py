@@ -136,6 +136,20 @@ async def test_a_row_that_would_give_a_contact_too_many_tags_is_rejected(http, l
     assert people["Борис"]["tags"] == (tags if dry_run == "true" else [*tags, "new"])
 
 
+async def test_a_row_that_would_give_a_contact_too_many_attributes_is_rejected(http, load_file):
+    attributes = {f"a{n}": n for n in range(99)}
+    for name, phone in (("Анна", "+79161234567"), ("Борис", "+79031234567")):
+        await http.post("/api/v1/contacts", json={"name": name, "phone": phone, "attributes": attributes})
+    head = "phone,attributes.a1,attributes.b1,attributes.b2\n"
+    found = await load_file(f"{head}+79161234567,1,2,3\n+79031234567,1,2,\n", mode="update")
+    assert _counts(found) == (0, 1, 0, 0, 1)
+    _, line = await _report(http, found["id"])
+    people = await _contacts(http)
+    number = people["Анна"]["id"]
+    assert line == ["2", "", "", "attribute", f"contact {number} would have more than 100 attributes"]
+    assert (len(people["Анна"]["attributes"]), len(people["Борис"]["attributes"])) == (99, 100)
+
+
 async def test_a_file_becomes_contacts_and_a_report(http, load_file):
     found = await load_file(FIRST + "В,12,,\nГ,,,\n=1+1,+79031234568,,\n")
     assert (found["status"], found["progress"], found["rows"], _counts(found)) == ("done", 1, 5, (2, 0, 0, 0, 3))

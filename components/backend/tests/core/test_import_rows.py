@@ -164,3 +164,11 @@ def test_what_an_export_has_defused_is_as_it_was():
         "@annas",
     )
     assert row(name="'Анна", phone="+79161234567").name == "'Анна"
+
+
+def test_a_row_has_no_more_attributes_than_a_contact_may_have():
+    headers = ("phone", *(f"attributes.a{n}" for n in range(101)))
+    wide = CheckRow(headers, assign(headers, {}), _phone, lambda _: (None, None))
+    assert len(wide(["+79161234567", *["x"] * 100]).attributes) == 100
+    fault = wide(["+79161234567", *["x"] * 101])
+    assert fault == Fault("", "", Code.ATTRIBUTE, "the row has more than 100 attributes")

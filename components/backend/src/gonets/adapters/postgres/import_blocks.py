@@ -11,7 +11,7 @@ from gonets.adapters.postgres.copying import CONTACT, FAULTS, KEYS
 from gonets.adapters.postgres.pool import database_errors
 from gonets.core.contacts.columns import Target
 from gonets.core.contacts.imports import Block, Counts, Import, Mode
-from gonets.core.contacts.model import MOST_TAGS
+from gonets.core.contacts.model import MOST_ATTRIBUTES, MOST_TAGS
 from gonets.core.shared.errors import Unavailable
 
 _STAGED = """
@@ -121,12 +121,17 @@ WITH found AS MATERIALIZED (
            c.attributes || s.attributes AS attributes, coalesce(s.consent, c.consent) AS consent,
            coalesce(s.phone, c.phone) IS DISTINCT FROM c.phone AS renumbered
     FROM chosen s JOIN {table} c ON c.id = s.target
+), crowded AS MATERIALIZED (
+    SELECT row, id, added, cardinality(tags) > $4::int AS by_tags FROM wanted
+    WHERE cardinality(tags) > $4::int OR (SELECT count(*) FROM jsonb_object_keys(attributes)) > $6::int
 ), reported AS (
     INSERT INTO faulty
-    SELECT row, $5, left(array_to_string(added, ', '), 100), 'tags',
-           'contact ' || id || ' would have more than ' || $4::int || ' tags'
-    FROM wanted WHERE cardinality(tags) > $4::int
-    RETURNING row
+    SELECT row, CASE WHEN by_tags THEN $5 ELSE '' END,
+           CASE WHEN by_tags THEN left(array_to_string(added, ', '), 100) ELSE '' END,
+           CASE WHEN by_tags THEN 'tags' ELSE 'attribute' END,
+           'contact ' || id || ' would have more than '
+           || CASE WHEN by_tags THEN $4::int || ' tags' ELSE $6::int || ' attributes' END
+    FROM crowded
 ), updated AS (
     UPDATE {table} c
     SET name = w.name, phone = w.phone, email = w.email, telegram_chat_id = w.telegram_chat_id, tags = w.tags,
@@ -136,7 +141,7 @@ WITH found AS MATERIALIZED (
         quality_code = CASE WHEN NOT w.renumbered THEN c.quality_code END,
         updated_at = clock_timestamp()
     FROM wanted w
-    WHERE c.id = w.id AND cardinality(w.tags) <= $4::int
+    WHERE c.id = w.id AND NOT EXISTS (SELECT FROM crowded WHERE crowded.row = w.row)
       AND (c.name, c.phone, c.email, c.telegram_chat_id, c.tags, c.timezone, c.operator_code, c.attributes, c.consent)
           IS DISTINCT FROM
           (w.name, w.phone, w.email, w.telegram_chat_id, w.tags, w.timezone, w.operator_code, w.attributes, w.consent)
@@ -145,7 +150,7 @@ WITH found AS MATERIALIZED (
     DELETE FROM staged s USING chosen WHERE s.row = chosen.row
 )
 SELECT (SELECT count(*) FROM chosen) AS chosen, (SELECT count(*) FROM updated) AS updated,
-       (SELECT count(*) FROM reported) AS rejected
+       (SELECT count(*) FROM crowded) AS rejected
 """
 
 _FAULTS = """
@@ -281,7 +286,7 @@ class Blocks:
         owner, before = self._import.owner_id, sum(counts.values())
         await self._insert(counts, row)
         counts["rejected"] += await self._connection.fetchval(self._on(_REJECT_TWO), owner, *self._called, row)
-        how = self._says_zones, MOST_TAGS, self._tags_called
+        how = self._says_zones, MOST_TAGS, self._tags_called, MOST_ATTRIBUTES
         done = await self._connection.fetchrow(self._on(_UPDATE), owner, row, *how)
         counts["updated"] += done["updated"]
         counts["rejected"] += done["rejected"]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from gonets.core.contacts.audience import LONGEST_TAG
 from gonets.core.contacts.columns import ATTRIBUTES, Columns, Target
-from gonets.core.contacts.model import LONGEST_ATTRIBUTE, LONGEST_NAME, MOST_TAGS
+from gonets.core.contacts.model import LONGEST_ATTRIBUTE, LONGEST_NAME, MOST_ATTRIBUTES, MOST_TAGS
 from gonets.core.contacts.ports import About, Phone
 from gonets.core.shared import addresses
 from gonets.core.shared.errors import Invalid
@@ -146,6 +146,8 @@ class CheckRow:
                         attributes[key] = _text(text, LONGEST_ATTRIBUTE, "" if place in marked else text)
         except Invalid as error:
             return self._fault(place, cells[place], kind, error.reason)
+        if attributes and len(attributes) > MOST_ATTRIBUTES:
+            return Fault("", "", Code.ATTRIBUTE, f"the row has more than {MOST_ATTRIBUTES} attributes")
         return Row(name, phone, email, chat, tags, zone, code, attributes, consent)
 
     def _without_address(self) -> Fault:
