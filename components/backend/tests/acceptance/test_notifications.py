@@ -114,6 +114,7 @@ async def test_from_sign_up_to_the_inbox_by_both_doors(installation):
         dead = [await queues.find(DEAD_REQUESTS, lambda _: True, "a request") for _ in range(3)]
         categories = Counter(message.headers["x-gonets-category"] for message in dead)
         assert categories == {"invalid": 1, "unauthenticated": 2}
+        assert not [message for message in dead if "gnz_" in str(message.headers)], "no key lies in the queue"
     await service.close()
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from gonets.adapters.crypto.vault import AesVault
 from gonets.adapters.postgres.contacts import PostgresContacts
 from gonets.adapters.postgres.identity import PostgresUsers
 from gonets.adapters.postgres.lifeline import PostgresLifeline
@@ -17,7 +18,7 @@ from gonets.adapters.postgres.providers import PostgresBudget
 from gonets.adapters.postgres.reports import PostgresReportBook
 from gonets.adapters.providers import twilio
 from gonets.adapters.rabbitmq import topology
-from gonets.adapters.rabbitmq.notifications import Owner, RabbitNotificationNews, TakeRequest, TakeWake
+from gonets.adapters.rabbitmq.notifications import Owner, RabbitNotificationNews, SealedKeys, TakeRequest, TakeWake
 from gonets.adapters.rabbitmq.outcomes import DeadLetters
 from gonets.adapters.rabbitmq.publisher import Publisher
 from gonets.adapters.rabbitmq.receiver import Receiver
@@ -227,10 +228,11 @@ def work(
     intake = PostgresNotificationIntake(pool, observe)
     contacts, templates = ContactsOf(PostgresContacts(pool)), TemplatesOf(render(pool))
     submit = SubmitNotification(intake, contacts, channels, kinds, news, phone, templates, now)
+    keys = SealedKeys(AesVault(settings.secret_keys.by_name))
     dead_letters = DeadLetters(
-        publisher, queue=topology.NOTIFICATION_REQUESTS, dead_queue=topology.DEAD_NOTIFICATION_REQUESTS
+        publisher, keys.protect, queue=topology.NOTIFICATION_REQUESTS, dead_queue=topology.DEAD_NOTIFICATION_REQUESTS
     )
-    take = TakeRequest(submit, owner(authenticate, PostgresUsers(pool), settings.notifications), dead_letters)
+    take = TakeRequest(submit, owner(authenticate, PostgresUsers(pool), settings.notifications), keys, dead_letters)
     concurrency = settings.worker.concurrency
     wake, url = TakeWake(store.claim, run, new_stamp), settings.rabbit.url
     return Work(

@@ -5,6 +5,7 @@ import gc
 import sys
 from collections.abc import Sequence, Set
 
+from gonets.adapters.rabbitmq import topology
 from gonets.adapters.rabbitmq.consumer import TaskConsumer
 from gonets.adapters.rabbitmq.receiver import Receiver
 from gonets.adapters.telemetry import metrics
@@ -20,6 +21,12 @@ def _wanted(receivers: Sequence[TaskConsumer | Receiver], queues: Set[str]) -> S
     if unknown := sorted(queues - set(known)):
         sys.exit(f"WORKER_QUEUES: no worker takes from {', '.join(unknown)}; there are {', '.join(known)}")
     return [receiver for receiver in receivers if not queues or receiver.queue in queues]
+
+
+def _sends(receivers: Sequence[TaskConsumer | Receiver]) -> bool:
+    """Whether messages leave by this worker. One by which none leave keeps no session with an SMS centre: some centres
+    permit a single one."""
+    return any(receiver.queue in topology.SENDING for receiver in receivers)
 
 
 def main() -> None:
@@ -50,7 +57,8 @@ def main() -> None:
             await notifications.turns.refresh()
 
         async def listen() -> None:
-            await notifications.listen()
+            if _sends(receivers):
+                await notifications.listen()
 
         # Beside the rest: a centre that does not answer holds nothing up, neither now nor at the end.
         listening = asyncio.create_task(every(_LISTEN_EVERY, listen, stop))

@@ -1,9 +1,11 @@
 """Notifications by queue: requests come in, wake-ups go round inside, ends go out."""
 
+import hashlib
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from typing import Any
 
 from aiormq.abc import DeliveredMessage
 from pamqp.commands import Basic
@@ -12,8 +14,10 @@ from gonets.adapters.rabbitmq import topology
 from gonets.adapters.rabbitmq.outcomes import KEY_HEADER, DeadLetters, read
 from gonets.adapters.rabbitmq.publisher import PERSISTENT, Outgoing, Publisher
 from gonets.contract import NotificationMessage, NotificationResult, NotificationWake
+from gonets.core.channels.ports import Vault
 from gonets.core.notifications.model import NewNotification, Notification, Taken
 from gonets.core.shared.errors import Category, GonetsError, Invalid, Unauthenticated, Unavailable
+from gonets.core.shared.masking import MASK
 from gonets.core.shared.patience import until_available
 
 log = logging.getLogger(__name__)
@@ -23,6 +27,8 @@ Owner = Callable[[str | None], Awaitable[int]]
 the key may not send, and Unavailable."""
 
 Acknowledge = Callable[[], None]
+
+_SEALED = "sealed."
 
 
 class RabbitNotificationNews:
@@ -48,20 +54,68 @@ def properties(message_id: str) -> Basic.Properties:
     return Basic.Properties(content_type="application/json", delivery_mode=PERSISTENT, message_id=message_id)
 
 
+class SealedKeys:
+    """What stands in place of API keys while requests are set aside: encrypted, and bound to the request's body. A
+    replay knows whose it is; whoever reads the queue can hand in this very request again, and nothing else."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+
+    def protect(self, headers: Mapping[str, Any], body: bytes) -> Mapping[str, Any]:
+        return {
+            name: self._sealed(value, body) if name.lower() == KEY_HEADER else value for name, value in headers.items()
+        }
+
+    def _sealed(self, value: object, body: bytes) -> str:
+        key = _text(value)
+        if key is None:
+            return MASK
+        return key if key.startswith(_SEALED) else _SEALED + self._vault.seal(key, _context(body))
+
+    def opened(self, headers: Mapping[str, object], body: bytes) -> str | None:
+        """The API key that came with a request, for the first time or again. Raises Unauthenticated for what is no
+        text, Unreadable."""
+        found = [value for name, value in headers.items() if name.lower() == KEY_HEADER]
+        if not found or found[0] is None:
+            return None
+        key = _text(found[0])
+        if key is None:
+            raise Unauthenticated(f"the header {KEY_HEADER} must be a text")
+        if not key.startswith(_SEALED):
+            return key
+        return self._vault.open(key.removeprefix(_SEALED), _context(body))
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, bytes | bytearray):
+        return bytes(value).decode(errors="replace")
+    return value if isinstance(value, str) else None
+
+
+def _context(body: bytes) -> str:
+    return f"the API key of the request {hashlib.sha256(body).hexdigest()}"
+
+
 class TakeRequest:
     """Handles a message of `NotificationRequestQueue`: taken, or set aside with a reason."""
 
     def __init__(
-        self, submit: Callable[[NewNotification], Awaitable[Taken]], owner: Owner, dead_letters: DeadLetters
+        self,
+        submit: Callable[[NewNotification], Awaitable[Taken]],
+        owner: Owner,
+        keys: SealedKeys,
+        dead_letters: DeadLetters,
     ) -> None:
+        """`dead_letters` protect what they set aside by `keys`."""
         self._submit = submit
         self._owner = owner
+        self._keys = keys
         self._dead_letters = dead_letters
 
     async def __call__(self, message: DeliveredMessage, acknowledge: Acknowledge) -> None:
         try:
             request = read(NotificationMessage, message.body)
-            key = _api_key(message.header.properties.headers or {})
+            key = self._keys.opened(message.header.properties.headers or {}, bytes(message.body))
             owner_id = await until_available(lambda: self._owner(key))
             new = request.to_new(owner_id, _key(message, request))
             # While the database is away nothing is acknowledged: the queue waits in the broker.
@@ -94,15 +148,6 @@ def _named(message: DeliveredMessage, request: NotificationMessage) -> bool:
 
 def _advice(taken: Taken) -> Mapping[str, object]:
     return {"notification": taken.id, "hint": "senders should set message_id or idempotencyKey"}
-
-
-def _api_key(headers: Mapping[str, object]) -> str | None:
-    value = next((value for name, value in headers.items() if name.lower() == KEY_HEADER), None)
-    if isinstance(value, bytes | bytearray):
-        value = bytes(value).decode(errors="replace")
-    if value is not None and not isinstance(value, str):
-        raise Unauthenticated(f"the header {KEY_HEADER} must be a text")
-    return value
 
 
 Claim = Callable[[int, int], Awaitable[Notification | None]]

@@ -1,7 +1,7 @@
 """What becomes of a message: read it, or set it aside where a person can find it and the reason."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -52,6 +52,10 @@ def without_key(headers: Mapping[str, Any]) -> dict[str, Any]:
     return {name: MASK if name.lower() == KEY_HEADER else value for name, value in headers.items()}
 
 
+Protect = Callable[[Mapping[str, Any], bytes], Mapping[str, Any]]
+"""Given the headers of a message and its body: the headers as they may lie in a queue."""
+
+
 class DeadLetters:
     """Moves a message to the dead queue: body and properties untouched, reason and category in headers.
 
@@ -59,15 +63,21 @@ class DeadLetters:
     """
 
     def __init__(
-        self, publisher: Publisher, *, queue: str = topology.TASKS, dead_queue: str = topology.DEAD_TASKS
+        self,
+        publisher: Publisher,
+        protect: Protect = lambda headers, _: headers,
+        *,
+        queue: str = topology.TASKS,
+        dead_queue: str = topology.DEAD_TASKS,
     ) -> None:
         self._publisher = publisher
+        self._protect = protect
         self._queue = queue
         self._dead_queue = dead_queue
 
     async def put(self, message: DeliveredMessage, error: GonetsError) -> None:
         """Returns when the message is in the dead queue; then it may be acknowledged. Raises Unavailable."""
-        theirs = dict(message.header.properties.headers or {})
+        theirs = dict(self._protect(message.header.properties.headers or {}, bytes(message.body)))
         ours = {
             REASON_HEADER: error.reason[:2000],
             CATEGORY_HEADER: error.category.value,

@@ -32,6 +32,9 @@ INTERNAL = (NOTIFICATION_DISPATCH, NOTIFICATION_URGENT, CAMPAIGN_DISPATCH, CONTA
 """Nobody else's business: wake-ups, and those that do not stand in line behind bulk work. Quorum queues, for nothing of
 an integrator depends on them."""
 
+SENDING = frozenset({NOTIFICATION_DISPATCH, NOTIFICATION_URGENT, CAMPAIGN_DISPATCH})
+"""Who takes from one of these sends messages."""
+
 SET_ASIDE = {DEAD_TASKS: TASKS, DEAD_NOTIFICATION_REQUESTS: NOTIFICATION_REQUESTS}
 """Where a message of each dead queue came from, and goes when it is replayed."""
 
