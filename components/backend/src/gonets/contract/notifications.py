@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -195,7 +196,7 @@ class NotificationMessage(Camel):
             raise ValueError("must be left out where there is a template, which has its own")
         return value
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Of everything but the key: equal for equal notifications, wherever the contact is named."""
         content = self.model_dump(

@@ -265,13 +265,18 @@ class PostgresNotifications:
         observe: Observe = nobody,
     ) -> None:
         """`lazy`: a pool whose commits do not wait for the disk, for marks whose loss does no harm. `lifeline`: this
-        worker's; without it nothing can be claimed."""
+        worker's; without it nothing can be claimed.
+
+        One batch of a kind at a time: of two that overlap each carries half, and a statement costs a worker's processor
+        as much as six of its rows (docs/performance.md).
+        """
         self._pool = pool
         self._lazy = lazy or pool
         self._lifeline = lifeline
         self._claims: Batcher[tuple[int, int], Notification | None] = Batcher(
             self._flush_claims,
             key=lambda entry: entry[0],
+            in_flight=1,
             shared_errors=(Unavailable,),
             name="notification_claim",
             observe=observe,
@@ -279,6 +284,7 @@ class PostgresNotifications:
         self._changes: Batcher[_Change, Notification | None] = Batcher(
             self._flush_changes,
             key=lambda change: change.notification.id,
+            in_flight=1,
             shared_errors=(Unavailable,),
             name="notification_save",
             observe=observe,
@@ -342,10 +348,10 @@ class PostgresNotifications:
         life = self._lifeline.life
         ids, stamps = zip(*entries, strict=True)
         claimed = {row["id"]: row for row in await self._pool.fetch(_CLAIM, list(ids), list(stamps), life)}
-        found = {number: from_row(row, None) for number, row in claimed.items()}
+        found = {number: from_row(row, None) for number, row in claimed.items() if not row["attempts"]}
         # In a statement of its own: the claim's sees attempts as they were before it waited for the row.
-        if tried := [number for number, row in claimed.items() if row["attempts"]]:
-            rows = await self._pool.fetch(_WITH_ATTEMPTS, tried)
+        if tried := claimed.keys() - found.keys():
+            rows = await self._pool.fetch(_WITH_ATTEMPTS, list(tried))
             found |= {row["id"]: from_row(row, row["tries"]) for row in rows}
         return [one if (one := found.get(number)) and one.life == life else None for number in ids]
 

@@ -47,7 +47,7 @@ class PostgresSuppressions:
     def __init__(self, pool: Pool, observe: Observe = nobody) -> None:
         self._pool = pool
         self._questions: Batcher[_Asked, Mapping[str, frozenset[str]]] = Batcher(
-            self._flush, shared_errors=(Unavailable,), name="suppression_among", observe=observe
+            self._flush, in_flight=1, shared_errors=(Unavailable,), name="suppression_among", observe=observe
         )
 
     async def add(self, owner_id: int, entries: Sequence[Entry], source: Source) -> Sequence[tuple[Suppression, bool]]:

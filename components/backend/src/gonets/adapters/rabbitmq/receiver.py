@@ -29,7 +29,6 @@ class Receiver:
         self._slots = asyncio.Semaphore(concurrency)
         self._acknowledgements = Acknowledgements()
         self._link: asyncio.Task[None] | None = None
-        self._waiting: set[asyncio.Task[None]] = set()
         self._handling: set[asyncio.Task[None]] = set()
         self._stopping = False
 
@@ -41,8 +40,6 @@ class Receiver:
     async def stop(self, graceful_timeout: float) -> None:
         """Stops taking: what is not begun goes back to the queue. What is under way may end before the deadline."""
         self._stopping = True
-        for task in self._waiting:
-            task.cancel()
         await self._acknowledgements.written(timeout=1)
         if self._link:
             await end(self._link)
@@ -61,22 +58,20 @@ class Receiver:
         await lost()
 
     async def _receive(self, message: DeliveredMessage) -> None:
+        """Waits in a task of the channel, which ends with it: the broker delivers again what was not begun."""
+        await self._slots.acquire()
         if self._stopping:
+            self._slots.release()
             return
         task = asyncio.create_task(self._take(message))
-        self._waiting.add(task)
+        self._handling.add(task)
         task.add_done_callback(self._forget)
 
     async def _take(self, message: DeliveredMessage) -> None:
-        async with self._slots:
-            current = asyncio.current_task()
-            assert current is not None  # noqa: S101 - for the type checker: this runs in a task
-            self._waiting.discard(current)
-            self._handling.add(current)
-            await self._handle(message, partial(self._acknowledgements.add, message))
+        await self._handle(message, partial(self._acknowledgements.add, message))
 
     def _forget(self, task: asyncio.Task[None]) -> None:
-        self._waiting.discard(task)
+        self._slots.release()
         self._handling.discard(task)
         if not task.cancelled() and (error := task.exception()):
             log.error("a message was left in hand by an error of ours", exc_info=error)

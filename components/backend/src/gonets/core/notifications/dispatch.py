@@ -219,8 +219,9 @@ class _Run:
         self._use = use
         self._life = claimed.life or 0
         self._current = claimed
-        left_behind = claimed.begun_sends
-        self._facts: list[Fact] = [lambda found: found.abandoned(left_behind, use.now())]
+        self._facts: list[Fact] = []
+        if left_behind := claimed.begun_sends:
+            self._facts.append(lambda found: found.abandoned(left_behind, use.now()))
         self._named: list[tuple[int, str]] = []
         self._route: Route | None = None
 

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from gonets.core.channels.model import (
     Accepted,
@@ -79,6 +80,8 @@ _RANK = {
     AttemptState.DELIVERED: 4,
 }
 
+_TAKEN = frozenset({AttemptState.ACCEPTED, AttemptState.UNDELIVERED, AttemptState.DELIVERED})
+
 _OF_DELIVERY = {
     Delivery.SENT: AttemptState.ACCEPTED,
     Delivery.DELIVERED: AttemptState.DELIVERED,
@@ -147,20 +150,23 @@ class Attempt:
         """What the channel said of the send. What is known already stays."""
         match outcome:
             case Accepted(provider_id=provider_id, parts=parts):
-                after = replace(self, provider_id=provider_id or self.provider_id, parts=parts)
-                return after._rise(AttemptState.ACCEPTED, at, None, None)
-            case Refused() as refused:
-                facts = replace(
-                    self,
-                    refusal=refused.refusal,
-                    code=refused.code,
-                    reason=refused.reason,
-                    hint=refused.hint,
-                    retry_after=refused.retry_after,
+                named: dict[str, Any] = {"provider_id": provider_id or self.provider_id, "parts": parts}
+                risen = self._rise(AttemptState.ACCEPTED, at, None, None, **named)
+                return replace(self, **named) if risen is self else risen
+            case Refused(refusal=refusal, code=code, reason=reason, hint=hint, retry_after=retry_after):
+                return self._rise(
+                    AttemptState.REJECTED,
+                    at,
+                    code,
+                    reason,
+                    refusal=refusal,
+                    code=code,
+                    reason=reason,
+                    hint=hint,
+                    retry_after=retry_after,
                 )
-                return self._if_risen(facts, AttemptState.REJECTED, at, refused.code, refused.reason)
             case Unknown(reason=reason):
-                return self._if_risen(replace(self, reason=reason), AttemptState.UNKNOWN, at, None, reason)
+                return self._rise(AttemptState.UNKNOWN, at, None, reason, reason=reason)
 
     def reported(self, receipt: Receipt, at: datetime) -> "Attempt":
         """What the provider reported. Repeated and overtaken reports change nothing; `delivered` beats everything.
@@ -177,10 +183,17 @@ class Attempt:
         reason = receipt.reason or ("the provider has no such message: it was never taken" if absent else None)
         refusal = receipt.refusal or (Refusal.TEMPORARY if absent else Refusal.PERMANENT)
         good = state is AttemptState.DELIVERED
-        facts = replace(
-            named, code=receipt.code, reason=reason, refusal=None if good else refusal, hint=None, retry_after=None
+        return named._rise(
+            state,
+            at,
+            receipt.code,
+            reason,
+            code=receipt.code,
+            reason=reason,
+            refusal=None if good else refusal,
+            hint=None,
+            retry_after=None,
         )
-        return named._if_risen(facts, state, at, receipt.code, reason)
 
     def _progressed(self, receipt: Receipt, at: datetime) -> "Attempt":
         if _RANK[self.state] > _RANK[AttemptState.ACCEPTED]:
@@ -191,23 +204,16 @@ class Attempt:
         # While it is kept back no receipt can be missing: the time counts from when it goes out.
         return replace(risen, held=receipt.held, counted_from=at)
 
-    def _if_risen(
-        self, facts: "Attempt", state: AttemptState, at: datetime, code: str | None, reason: str | None
+    def _rise(
+        self, state: AttemptState, at: datetime, code: str | None, reason: str | None, /, **facts: Any
     ) -> "Attempt":
-        return facts._rise(state, at, code, reason) if _RANK[state] > _RANK[self.state] else self
-
-    def _rise(self, state: AttemptState, at: datetime, code: str | None, reason: str | None) -> "Attempt":
+        """With these facts, where the state is news. `code` and `reason`: what was said of it."""
         if _RANK[state] <= _RANK[self.state]:
             return self
-        waits = state is AttemptState.ACCEPTED
-        return replace(
-            self,
-            state=state,
-            ended_at=at,
-            counted_from=at if waits else self.counted_from,
-            reason=None if waits else self.reason,
-            events=(*self.events, Event(at, state.value, code, reason))[:MOST_EVENTS],
-        )
+        events = (*self.events, Event(at, state.value, code, reason))[:MOST_EVENTS]
+        if state is AttemptState.ACCEPTED:
+            facts |= {"counted_from": at, "reason": None}
+        return replace(self, state=state, ended_at=at, events=events, **facts)
 
     def inquired(self, at: datetime) -> "Attempt":
         """The provider was asked what became of it."""
@@ -295,22 +301,18 @@ class Notification:
     def changed(self, attempt: Attempt) -> "Notification":
         """With what is known now of this attempt. `delivered`, on whichever attempt, is the end."""
         attempts = tuple(attempt if one.reference == attempt.reference else one for one in self.attempts)
-        after = replace(self, attempts=attempts)
-        taken = {AttemptState.ACCEPTED, AttemptState.UNDELIVERED, AttemptState.DELIVERED}
-        if attempt.state in taken and self.sent_at is None:
-            after = replace(after, sent_at=attempt.ended_at)
+        facts: dict[str, Any] = {"attempts": attempts}
+        if attempt.state in _TAKEN and self.sent_at is None:
+            facts["sent_at"] = attempt.ended_at
         if attempt.state is AttemptState.DELIVERED and self.status is not Status.DELIVERED:
-            at = attempt.ended_at
-            reason = f"delivered by {attempt.channel_name}"
-            after = replace(
-                after,
-                status=Status.DELIVERED,
-                reason=reason,
-                channel=attempt.channel,
-                finished_at=at,
-                due_at=at if self.notify_result else None,
-            )
-        return after
+            facts |= {
+                "status": Status.DELIVERED,
+                "reason": f"delivered by {attempt.channel_name}",
+                "channel": attempt.channel,
+                "finished_at": attempt.ended_at,
+                "due_at": attempt.ended_at if self.notify_result else None,
+            }
+        return replace(self, **facts)
 
     @property
     def begun_sends(self) -> Sequence[str]:
@@ -332,8 +334,15 @@ class Notification:
     def ended(self, status: Status, why: str, channel: ChannelKey | None, at: datetime) -> "Notification":
         """Nothing more is done by itself."""
         finished_at = self.finished_at if self.status is status and self.finished_at else at
-        after = replace(self, status=status, reason=why, channel=channel, finished_at=finished_at)
-        return replace(after, due_at=at + _TELL_AGAIN if after.untold else None)
+        tell = self.notify_result and self.told is not status
+        return replace(
+            self,
+            status=status,
+            reason=why,
+            channel=channel,
+            finished_at=finished_at,
+            due_at=at + _TELL_AGAIN if tell else None,
+        )
 
     def released(self, at: datetime) -> "Notification":
         """Raises Conflict unless it is held."""

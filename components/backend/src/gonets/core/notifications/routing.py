@@ -116,10 +116,11 @@ def order(route: Sequence[int], recipient: Recipient, channels: Sequence[Channel
     if route:
         by_id = {channel.id: channel for channel in channels}
         return [by_id[number] for number in route if number in by_id]
+    ranked = sorted(channels, key=lambda one: (not one.is_default, one.id))
     steps = [
         channel
         for types in DEFAULT_ORDER
-        for channel in sorted(channels, key=lambda one: (not one.is_default, one.id))
+        for channel in ranked
         if channel.type in types and recipient.at(ADDRESS[channel.type]) is not None
     ]
     return steps or [channel for channel in channels if channel.is_default][:1]

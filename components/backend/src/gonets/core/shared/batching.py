@@ -62,16 +62,19 @@ class Batcher(Generic[Item, Result]):
         self._tasks: set[asyncio.Task[None]] = set()
         self._busy: set[Hashable] = set()
         self._scheduled = False
+        # Asked for once: with each item it would be a system call, for Python looks whether the process was forked.
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def add(self, item: Item) -> Result:
         """Returns when the batch with this item is through; raises what the flush raised for it."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Result] = loop.create_future()
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = self._loop.create_future()
         self._waiting.append((item, future))
         if self._free and not self._scheduled:
             # One turn of the loop later, so that everything that is ready now travels together.
             self._scheduled = True
-            loop.call_soon(self._start)
+            self._loop.call_soon(self._start)
         return await future
 
     def _start(self) -> None:
