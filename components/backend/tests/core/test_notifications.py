@@ -637,6 +637,35 @@ async def test_callbacks_are_believed_when_they_are_signed(world, caplog):
     assert seen[-1] == (3, f"https://gonets.example.com/{reference}?a=1", b"x")
 
 
+async def test_a_provider_is_kept_waiting_for_the_database_but_not_for_ever(world):
+    world.add(3, ChannelType.SMS_SMPP)
+    world.public = "https://gonets.example.com"
+    number = await world.hand_in(recipient=Recipient(phone="+79161234567"))
+    reference = (await world.go(number)).attempts[0].reference
+    book, away = FakeReportBook(world.table), [2]
+
+    async def find(wanted, known=book.find):
+        if away[0]:
+            away[0] -= 1
+            raise Unavailable("the database is away")
+        return await known(wanted)
+
+    book.find = find
+    note = NoteReports(book, world.note, world.table.strays, world.note.observer, world.table.now)
+
+    def read(*_):
+        return Receipt(Delivery.DELIVERED, final=True)
+
+    take = TakeCallback(book, world, note, world.url, read)
+    await take(ChannelType.SMS_SMPP, reference, "", b"x", "right")
+    assert (await world.read.one(1, number)).status is Status.DELIVERED
+    away[0] = 1000
+    with pytest.raises(Unavailable, match="the database is away"):
+        await TakeCallback(book, world, note, world.url, read, patience=0.1)(
+            ChannelType.SMS_SMPP, reference, "", b"x", "right"
+        )
+
+
 async def test_channels_are_remembered_for_a_moment_only(world):
     time = [0.0]
     recent = RecentChannels(world, seconds=1.0, monotonic=lambda: time[0])

@@ -1,15 +1,18 @@
 """What providers report by calling us: believed only when it is signed."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from gonets.core.channels.model import Channel, ChannelType, Receipt, UnknownStatus
 from gonets.core.channels.ports import ChannelsOf
 from gonets.core.notifications.dispatch import CallbackUrl
 from gonets.core.notifications.model import ChannelKey
 from gonets.core.notifications.reports import Named, NoteReports, ReportBook
-from gonets.core.shared.errors import Forbidden, NotFound
+from gonets.core.shared.errors import Forbidden, NotFound, Unavailable
+from gonets.core.shared.patience import until_available
 
 log = logging.getLogger(__name__)
 
@@ -20,13 +23,15 @@ the channel's secret."""
 
 @dataclass(frozen=True, slots=True)
 class TakeCallback:
-    """A provider's call about one attempt."""
+    """A provider's call about one attempt. `patience`: seconds for which it is kept waiting while the database is away:
+    few providers call again, and Twilio waits for fifteen."""
 
     book: ReportBook
     channels: ChannelsOf
     note: NoteReports
     callback_url: CallbackUrl
     read: ReadCallback
+    patience: float = 10.0
 
     async def __call__(
         self, channel_type: ChannelType, reference: str, query: str, body: bytes, signature: str
@@ -34,6 +39,17 @@ class TakeCallback:
         """`query`: of the URL that was called, without the question mark. What is signed, and says what is not known,
         is taken: brought again it would say the same. Raises Forbidden for what is forged, NotFound for an attempt that
         is not there, Unavailable: the provider is to bring it again."""
+        take = partial(self._take, channel_type, reference, query, body, signature)
+        try:
+            await take()
+        except Unavailable as error:
+            try:
+                async with asyncio.timeout(self.patience):
+                    await until_available(take)
+            except TimeoutError:
+                raise error from None
+
+    async def _take(self, channel_type: ChannelType, reference: str, query: str, body: bytes, signature: str) -> None:
         named = await self.book.find(reference)
         if named is None or (named.channel is not None and named.channel.type is not channel_type):
             raise NotFound("no attempt has this reference")
