@@ -29,6 +29,9 @@ def main() -> None:
                 log_config=None,
                 access_log=False,
                 timeout_graceful_shutdown=15,
+                # Longer than clients and proxies keep an idle connection: whoever closes first should be the one who
+                # knows that no request is on its way.
+                timeout_keep_alive=75,
                 lifespan="off",
                 forwarded_allow_ips=settings.api.trusted_proxies,
             )
