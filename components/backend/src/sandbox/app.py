@@ -1,7 +1,9 @@
 """The wiring: one process; servers for HTTP, gRPC, SMTP and SMPP; one set of providers behind them."""
 
+import contextlib
 import errno
 import logging
+import random
 import socket
 from pathlib import Path
 
@@ -151,8 +153,22 @@ def _write(file: Path, pem: bytes) -> None:
         raise SettingError(f"SANDBOX_CA_FILE: cannot write {file} ({error.strerror})") from error
 
 
+_UNASKED = range(18_000, 32_000)
+"""Below those of outgoing connections, one of which might take it before it is listened on."""
+
+
 def _free(variable: str, bind: str, port: int) -> int:
     """The port itself, or a free one for 0. Asked before the servers do, since gRPC's own refusal names nothing."""
+    if port:
+        return _probed(variable, bind, port)
+    *tries, last = random.sample(_UNASKED, 20)
+    for candidate in tries:
+        with contextlib.suppress(SettingError):
+            return _probed(variable, bind, candidate)
+    return _probed(variable, bind, last)
+
+
+def _probed(variable: str, bind: str, port: int) -> int:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(bind, port, type=socket.SOCK_STREAM)[0]
     except OSError as error:
@@ -165,4 +181,4 @@ def _free(variable: str, bind: str, port: int) -> int:
         except OSError as error:
             variable = "SANDBOX_BIND" if error.errno == errno.EADDRNOTAVAIL else variable
             raise SettingError(f"{variable}: cannot listen on {bind}:{port} ({error.strerror})") from error
-        return int(probe.getsockname()[1])
+    return port
