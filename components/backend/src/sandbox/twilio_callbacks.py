@@ -63,8 +63,12 @@ class Callbacks:
             "User-Agent": "TwilioProxy/1.1",
         }
         if self._session is None:
-            timeout = aiohttp.ClientTimeout(total=15, connect=5)
-            self._session = aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())
+            self._session = aiohttp.ClientSession(
+                # Each call has a connection as soon as it wants one: only the other side can be too slow.
+                connector=aiohttp.TCPConnector(limit=0),
+                timeout=aiohttp.ClientTimeout(sock_connect=5, sock_read=15),
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
         for last in (False, True):
             try:
                 async with self._session.post(url, data=fields, headers=headers, allow_redirects=False) as answer:

@@ -152,6 +152,8 @@ class Installation:
         return self.servers.environment | {
             "ENVIRONMENT": "test",
             "CHANNELS_SIMULATED": "false",
+            # A busy machine is no outage.
+            "API_DATABASE_TIMEOUT": "5",
             # Named in full, so that keys in a developer's .env are never used for tests.
             "DADATA_API_KEY": "acceptance",
             "DADATA_SECRET_KEY": "acceptance",

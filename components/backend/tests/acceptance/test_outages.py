@@ -34,6 +34,7 @@ def ways(database: Proxy, broker: Proxy) -> dict[str, object]:
     return {
         "DATABASE_HOST": "127.0.0.1",
         "DATABASE_PORT": database.port,
+        "API_DATABASE_TIMEOUT": 0.8,
         "RABBITMQ_HOST": "127.0.0.1",
         "RABBITMQ_AMQP_PORT": broker.port,
     }
