@@ -84,7 +84,7 @@ async def test_the_fuzzer_finds_no_answer_that_is_not_documented(
     def fuzz() -> subprocess.CompletedProcess[str]:
         environment = os.environ | {"SCHEMATHESIS_HOOKS": "acceptance.fuzzing", "PYTHONPATH": str(BACKEND / "tests")}
         return subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900, check=False
         )
 
     before = await db.fetchval("SELECT count(*) FROM task")
