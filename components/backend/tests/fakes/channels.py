@@ -15,7 +15,7 @@ from gonets.core.channels.model import (
     SendOutcome,
     Tested,
 )
-from gonets.core.channels.ports import Actor
+from gonets.core.shared.audit import Actor
 from gonets.core.shared.errors import Invalid, InvalidFields
 from gonets.core.shared.json import JSON
 

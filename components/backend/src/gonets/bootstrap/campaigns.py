@@ -24,12 +24,13 @@ from gonets.core.campaigns.estimate import Tariff
 from gonets.core.campaigns.fan_out import RunCampaign
 from gonets.core.campaigns.model import Content
 from gonets.core.campaigns.permits import CampaignPermits
-from gonets.core.campaigns.ports import Abandon, Audiences, Audit
+from gonets.core.campaigns.ports import Abandon, Audiences
 from gonets.core.campaigns.schedule import KeepCampaigns
 from gonets.core.campaigns.use_cases import DrawUp, DryRun, ManageCampaigns, ReadCampaigns, SendToAll, SteerCampaigns
 from gonets.core.channels.model import ChannelType
 from gonets.core.channels.ports import ChannelKinds, ChannelsOf
 from gonets.core.notifications.dispatch import new_stamp
+from gonets.core.shared.audit import Audit
 from gonets.core.templates import rendering
 from gonets.settings import Campaigns as CampaignSettings
 from gonets.settings import Settings

@@ -17,9 +17,10 @@ from gonets.adapters.postgres.identity import (
 from gonets.adapters.postgres.pool import Pool
 from gonets.adapters.telemetry.logged import LoggedAudit
 from gonets.core.identity.administration import ManageApiKeys, ManageUsers, ReadAudit
-from gonets.core.identity.ports import Actor, Audit
+from gonets.core.identity.ports import Audit
 from gonets.core.identity.standings import Standings
 from gonets.core.identity.use_cases import Authenticate, OwnAccount, SessionPolicy, SignIn
+from gonets.core.shared.audit import Actor
 from gonets.core.shared.json import JSON
 from gonets.settings import Identity as IdentitySettings
 

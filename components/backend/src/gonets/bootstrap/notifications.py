@@ -32,7 +32,7 @@ from gonets.core.notifications.callbacks import TakeCallback
 from gonets.core.notifications.dispatch import CallbackUrl, FindRoute, RunNotification, new_stamp
 from gonets.core.notifications.incoming import IncomingUrl, TakeIncoming, TakeIncomingCall
 from gonets.core.notifications.listening import ListenForReceipts
-from gonets.core.notifications.ports import Audit, Observer, Permits, Phone, Suppressions
+from gonets.core.notifications.ports import Observer, Permits, Phone, Suppressions
 from gonets.core.notifications.recent import RecentChannels
 from gonets.core.notifications.reports import NoteReports
 from gonets.core.notifications.routing import OfUnknown, RoutingPolicy
@@ -43,6 +43,7 @@ from gonets.core.notifications.use_cases import (
     SteerNotifications,
     SubmitNotification,
 )
+from gonets.core.shared.audit import Audit
 from gonets.core.shared.batching import Observe
 from gonets.core.shared.errors import Forbidden, Unauthenticated
 from gonets.core.tasks.gate import permits_of

@@ -9,8 +9,8 @@ from gonets.adapters.postgres.templates import PostgresTemplates
 from gonets.core.channels.model import ChannelType, Message
 from gonets.core.channels.sms_text import segmented
 from gonets.core.notifications.model import TemplateUse
+from gonets.core.shared.audit import Audit
 from gonets.core.templates.model import SmsShape
-from gonets.core.templates.ports import Audit
 from gonets.core.templates.rendering import Values, of_contact
 from gonets.core.templates.use_cases import ManageTemplates, PreviewTemplate, RenderTemplate
 from gonets.settings import Sms as SmsSettings

@@ -26,8 +26,8 @@ from gonets.core.identity.model import (
     UserPage,
     email_key,
 )
-from gonets.core.identity.ports import Actor
 from gonets.core.identity.throttle import Tally, ThrottlePolicy
+from gonets.core.shared.audit import Actor
 from gonets.core.shared.errors import Conflict
 from gonets.core.shared.json import JSON
 

@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 
-from gonets.core.identity.ports import Actor, Audit
+from gonets.core.identity.ports import Audit
+from gonets.core.shared.audit import Actor
 from gonets.core.shared.masking import Masking
 from gonets.core.tasks.model import JSON, Claimed, ProviderError
 from gonets.core.tasks.ports import Provider, Run

@@ -335,15 +335,13 @@ class _Run:
         candidate, channel, use = plan.candidate, plan.channel, self._use
         assert candidate is not None and channel is not None  # noqa: S101, PT018 - it was sent by it
         parts = outcome.parts if isinstance(outcome, Accepted) else 0
-        known = plan.taken.get(parts) if parts else None
-        if known is None:
+        like = plan.taken.get(parts) if parts else None
+        if like is None:
             found = self._planner.notification(message, said)
             attempt = self._attempt(message, candidate, plan.why, started).heard(outcome, ended)
             like = self._settled(found, attempt, plan.steps, ended)
             if parts:
-                plan.taken[parts] = like, ended
-        else:
-            like = known[0]
+                plan.taken[parts] = like
         age = (ended - message.created_at).total_seconds()
         use.observer.sent(_FRESH, candidate.key, outcome, (ended - started).total_seconds(), age)
         if isinstance(outcome, Unknown):

@@ -5,7 +5,6 @@ Most messages are alike: their recipients have the same kinds of addresses, so o
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import NamedTuple
 
 from gonets.core.campaigns.model import Campaign, Waiting
@@ -28,7 +27,7 @@ class Plan:
     channel: Channel | None = None
     why: str = ""
     end: Notification | None = None
-    taken: dict[int, tuple[Notification, datetime]] = field(default_factory=dict)
+    taken: dict[int, Notification] = field(default_factory=dict)
     """By parts: what follows from being accepted."""
 
 

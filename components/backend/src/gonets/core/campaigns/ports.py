@@ -4,7 +4,7 @@ All raise Unavailable where the database or the broker is away. `limit` is how m
 a user's id.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -15,7 +15,6 @@ from gonets.core.contacts.audience import Audience
 from gonets.core.notifications.model import Notification
 from gonets.core.notifications.model import Status as MessageStatus
 from gonets.core.notifications.ports import Turn
-from gonets.core.shared.json import JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,21 +244,3 @@ class Crowds(Protocol):
 
     async def count(self, owner_id: int, audience: Audience) -> Sequence[Crowd]:
         """As it is now. Each person of it MUST be in one crowd and no more."""
-
-
-class Actor(Protocol):
-    """Who does it: the user, and the API key where a program does it in their name."""
-
-    @property
-    def user_id(self) -> int: ...
-
-    @property
-    def api_key_id(self) -> int | None: ...
-
-
-class Audit(Protocol):
-    """Who changed what, for admins to read."""
-
-    async def note(self, actor: Actor, action: str, campaign_id: int, detail: Mapping[str, JSON]) -> None:
-        """To be called when it is done, before it is answered. `action` is a word such as "started"; `detail` holds no
-        secret."""

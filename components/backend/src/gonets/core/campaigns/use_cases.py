@@ -8,9 +8,7 @@ from datetime import datetime, timedelta
 from gonets.core.campaigns.estimate import Estimate, Tariff, estimate
 from gonets.core.campaigns.model import NOT_STARTED, OVER, Campaign, Content, Counts, Status
 from gonets.core.campaigns.ports import (
-    Actor,
     Audiences,
-    Audit,
     CampaignMessages,
     CampaignNews,
     CampaignPage,
@@ -26,6 +24,7 @@ from gonets.core.contacts.audience import EVERYBODY, Audience
 from gonets.core.notifications.model import MAX_TEXT, Notification
 from gonets.core.notifications.model import Status as MessageStatus
 from gonets.core.notifications.ports import Clock
+from gonets.core.shared.audit import Actor, Audit
 from gonets.core.shared.errors import Conflict, Invalid, NotFound, Unavailable
 from gonets.core.shared.json import JSON
 

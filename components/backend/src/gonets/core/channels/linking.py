@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from gonets.core.channels.model import Channel, ChannelType
-from gonets.core.channels.ports import Actor, ChannelsOf, Unreadable
+from gonets.core.channels.ports import ChannelsOf, Unreadable
+from gonets.core.shared.audit import Actor
 from gonets.core.shared.errors import GonetsError, Invalid, NotFound
 
 log = logging.getLogger(__name__)

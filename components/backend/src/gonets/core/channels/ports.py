@@ -166,23 +166,6 @@ class Unreadable(GonetsError):
     category = Category.MISCONFIGURED
 
 
-class Actor(Protocol):
-    """Who does it: the user, and the API key where a program does it in their name."""
-
-    @property
-    def user_id(self) -> int: ...
-
-    @property
-    def api_key_id(self) -> int | None: ...
-
-
-class Audit(Protocol):
-    """Who changed what, for admins to read."""
-
-    async def note(self, actor: Actor, action: str, channel_id: int, detail: Mapping[str, JSON]) -> None:
-        """To be called when it is done, before it is answered. `detail` holds no secret."""
-
-
 Phone = Callable[[str, str], str]
 """A field's name and a number as a person typed it, to E.164. Raises Invalid, which names the field."""
 

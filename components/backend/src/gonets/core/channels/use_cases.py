@@ -19,17 +19,9 @@ from gonets.core.channels.model import (
     SendOutcome,
     Step,
 )
-from gonets.core.channels.ports import (
-    Actor,
-    Audit,
-    ChannelKind,
-    ChannelKinds,
-    ChannelStore,
-    Mailbox,
-    OperatorChannels,
-    Phone,
-)
+from gonets.core.channels.ports import ChannelKind, ChannelKinds, ChannelStore, Mailbox, OperatorChannels, Phone
 from gonets.core.shared import addresses
+from gonets.core.shared.audit import Actor, Audit
 from gonets.core.shared.errors import Conflict, Invalid, InvalidFields, NotFound
 from gonets.core.shared.json import JSON
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from gonets.core.contacts.audience import LONGEST_AUDIENCE_NAME, Audience, SavedAudience, audience_of
 from gonets.core.contacts.fields import tags_of
-from gonets.core.contacts.ports import Actor, AudienceStore, Audit, ContactCrowd, ContactStore
+from gonets.core.contacts.ports import AudienceStore, ContactCrowd, ContactStore
+from gonets.core.shared.audit import Actor, Audit
 from gonets.core.shared.errors import Invalid, InvalidFields, NotFound
 from gonets.core.shared.json import JSON
 

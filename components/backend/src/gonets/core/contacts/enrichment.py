@@ -15,7 +15,8 @@ from enum import StrEnum
 from typing import Protocol
 
 from gonets.core.contacts.audience import Audience
-from gonets.core.contacts.ports import About, Actor, Audit, ContactCrowd
+from gonets.core.contacts.ports import About, ContactCrowd
+from gonets.core.shared.audit import Actor, Audit
 from gonets.core.shared.errors import Conflict, Invalid, NotFound
 
 log = logging.getLogger(__name__)

@@ -24,7 +24,7 @@ from gonets.core.contacts.imports import (
     Reject,
     Wanted,
 )
-from gonets.core.contacts.ports import Actor, Audit
+from gonets.core.shared.audit import Actor, Audit
 from gonets.core.shared.errors import Conflict, Invalid, NotFound, Unavailable
 from gonets.core.shared.patience import until_available
 

@@ -7,7 +7,6 @@ from typing import Protocol
 
 from gonets.core.contacts.audience import Audience, SavedAudience
 from gonets.core.contacts.model import Contact, ContactPage, Field, Value
-from gonets.core.shared.json import JSON
 
 Fields = Mapping[Field, Value]
 """Some of a contact's fields, checked. None: it has none; a field that is not there is not spoken of."""
@@ -97,21 +96,3 @@ class AudienceStore(Protocol):
 
     async def delete(self, owner_id: int, audience_id: int) -> bool:
         """False where it is not there. Raises Conflict, which names them, while campaigns wait to be sent to it."""
-
-
-class Actor(Protocol):
-    """Who does it: the user, and the API key where a program does it in their name."""
-
-    @property
-    def user_id(self) -> int: ...
-
-    @property
-    def api_key_id(self) -> int | None: ...
-
-
-class Audit(Protocol):
-    """Who changed what, for admins to read."""
-
-    async def note(self, actor: Actor | None, action: str, object_id: int, detail: Mapping[str, JSON]) -> None:
-        """To be called when it is done, before it is answered. `actor` None: what came from outside did it. `detail`
-        holds no address."""

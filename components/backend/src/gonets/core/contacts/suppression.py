@@ -9,8 +9,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from gonets.core.contacts.ports import Actor, Audit, Phone
+from gonets.core.contacts.ports import Phone
 from gonets.core.shared import addresses
+from gonets.core.shared.audit import Actor, Audit
 from gonets.core.shared.errors import Invalid, InvalidFields, NotFound
 from gonets.core.shared.json import JSON
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from gonets.core.contacts.audience import EVERYBODY, Audience
 from gonets.core.contacts.fields import CheckFields, Given
 from gonets.core.contacts.model import LONGEST_NAME, Contact, ContactPage
-from gonets.core.contacts.ports import Actor, Audit, Beginnings, ContactStore, Search
+from gonets.core.contacts.ports import Beginnings, ContactStore, Search
+from gonets.core.shared.audit import Actor, Audit
 from gonets.core.shared.errors import Invalid, NotFound
 
 

@@ -19,6 +19,7 @@ from gonets.core.identity.model import (
     UserPage,
 )
 from gonets.core.identity.throttle import ThrottlePolicy
+from gonets.core.shared.audit import Actor
 from gonets.core.shared.json import JSON
 
 Now = Callable[[], datetime]
@@ -117,16 +118,6 @@ class Throttle(Protocol):
 
     async def succeeded(self, forget: str, others: Sequence[str], now: datetime) -> None:
         """The try was no failure: the first key's tally is forgotten, and the others' give it back."""
-
-
-class Actor(Protocol):
-    """Who does it: the user, and the API key where a program does it in their name. A Principal is one."""
-
-    @property
-    def user_id(self) -> int: ...
-
-    @property
-    def api_key_id(self) -> int | None: ...
 
 
 class Audit(Protocol):

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gonets.core.channels.model import Recipient
-from gonets.core.notifications.ports import Actor, Audit
 from gonets.core.notifications.use_cases import SteerNotifications
+from gonets.core.shared.audit import Actor, Audit
 from gonets.core.shared.errors import Conflict, NotFound
 
 log = logging.getLogger(__name__)

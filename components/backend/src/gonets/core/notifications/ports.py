@@ -18,7 +18,6 @@ from gonets.core.notifications.model import (
     Taken,
     TemplateUse,
 )
-from gonets.core.shared.json import JSON
 
 
 class NotificationIntake(Protocol):
@@ -141,23 +140,6 @@ class Answers(Protocol):
     async def answered(self, owner_ids: Sequence[int], sender: str, text: str) -> None:
         """From this number, to messages of these owners: a word such as STOP or START MUST be heeded. Raises
         Unavailable; a call may be repeated."""
-
-
-class Actor(Protocol):
-    """Who does it: the user, and the API key where a program does it in their name."""
-
-    @property
-    def user_id(self) -> int: ...
-
-    @property
-    def api_key_id(self) -> int | None: ...
-
-
-class Audit(Protocol):
-    """Who changed what, for admins to read."""
-
-    async def note(self, actor: Actor, action: str, object_id: int, detail: Mapping[str, JSON]) -> None:
-        """To be called when it is done, before it is answered. `detail` holds no address."""
 
 
 class Heeded(Protocol):

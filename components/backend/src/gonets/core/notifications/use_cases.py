@@ -20,8 +20,6 @@ from gonets.core.notifications.model import (
     TemplateUse,
 )
 from gonets.core.notifications.ports import (
-    Actor,
-    Audit,
     Clock,
     Contacts,
     NotificationIntake,
@@ -36,6 +34,7 @@ from gonets.core.notifications.ports import (
 )
 from gonets.core.notifications.routing import ADDRESS
 from gonets.core.shared import addresses
+from gonets.core.shared.audit import Actor, Audit
 from gonets.core.shared.concerning import concerning
 from gonets.core.shared.errors import Conflict, Invalid, InvalidFields, NotFound, Unavailable
 

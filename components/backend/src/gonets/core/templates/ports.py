@@ -1,9 +1,8 @@
 """What the templates feature needs from the outside. One contract suite runs on each implementation."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from gonets.core.shared.json import JSON
 from gonets.core.templates.model import Content, SmsShape, Template, TemplatePage, Version
 from gonets.core.templates.rendering import Values
 
@@ -43,20 +42,3 @@ class Contacts(Protocol):
 
 
 Sms = Callable[[str], SmsShape]
-
-
-class Actor(Protocol):
-    """Who does it: the user, and the API key where a program does it in their name."""
-
-    @property
-    def user_id(self) -> int: ...
-
-    @property
-    def api_key_id(self) -> int | None: ...
-
-
-class Audit(Protocol):
-    """Who changed what, for admins to read."""
-
-    async def note(self, actor: Actor, action: str, object_id: int, detail: Mapping[str, JSON]) -> None:
-        """To be called when it is done, before it is answered."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from gonets.core.shared.audit import Actor, Audit
 from gonets.core.shared.errors import Invalid, InvalidFields, NotFound
 from gonets.core.templates import rendering
 from gonets.core.templates.model import (
@@ -17,7 +18,7 @@ from gonets.core.templates.model import (
     TemplatePage,
     Version,
 )
-from gonets.core.templates.ports import Actor, Audit, Contacts, Sms, TemplateStore
+from gonets.core.templates.ports import Contacts, Sms, TemplateStore
 from gonets.core.templates.rendering import Values
 
 
