@@ -147,9 +147,14 @@ async def test_a_start_that_was_missed_is_not_made_up_for(installation):
     soon = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     late, ended = await _create(service, startAt=soon), await _create(service, startAt=soon)
     past = datetime.now(UTC) - timedelta(minutes=2)
-    # Everything was down meanwhile.
-    await _ask(installation, "UPDATE campaign SET start_at = $1, wake_at = $1", past)
-    await _ask(installation, "UPDATE campaign SET end_at = $1 WHERE id = $2", past + timedelta(minutes=1), ended["id"])
+    # Everything was down meanwhile. One statement: the scheduler that is running must not see half of it.
+    await _ask(
+        installation,
+        "UPDATE campaign SET start_at = $1, wake_at = $1, end_at = CASE id WHEN $3 THEN $2::timestamptz END",
+        past,
+        past + timedelta(minutes=1),
+        ended["id"],
+    )
     for made, why in ((late, "too late"), (ended, "its end came before it could be started")):
         found = await _when(service, made["id"], lambda one: one["status"] == "expired", "not to be started")
         assert why in found["reason"]
