@@ -27,6 +27,18 @@ PATIENCE = 30.0  # seconds: generous, for the machine may be busy; what must be 
 until = functools.partial(eventually, timeout=PATIENCE)
 
 
+async def answered(api: httpx.AsyncClient, task: Any) -> httpx.Response:
+    """What the REST door says of the task's end. It is asked again where that did not come within one wait: on a busy
+    machine the broker may seem away for a moment."""
+
+    async def ask() -> httpx.Response | None:
+        answer = await api.post("/api/v1/tasks", json=task)
+        return answer if answer.status_code != 202 else None
+
+    found: httpx.Response = await until(ask, f"the end of {task}", timeout=2 * PATIENCE)
+    return found
+
+
 class Queues:
     """A foreign AMQP client on one connection."""
 

@@ -142,7 +142,7 @@ async def test_a_body_beyond_the_limit(stack: Stack, declared: bool) -> None:
         for start in range(0, len(body), 65536):
             yield body[start : start + 65536]
 
-    async with httpx.AsyncClient(base_url=stack.api.url, verify=False) as api:
+    async with httpx.AsyncClient(base_url=stack.api.url, timeout=30, verify=False) as api:
         content: Any = body if declared else _async(chunks())
         answer = await api.post("/api/v1/tasks", content=content, headers={"Content-Type": "application/json"})
 
@@ -159,7 +159,7 @@ async def _async(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
 async def test_a_promise_of_a_body_beyond_the_limit_is_answered_at_once(stack: Stack) -> None:
     def ask() -> bytes:
         port = int(stack.api.environment["API_PORT"])
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
             connection.sendall(b"POST /api/v1/tasks HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n")
             return connection.recv(65536)
 

@@ -9,7 +9,7 @@ import asyncpg
 import httpx
 import pytest
 
-from acceptance.clients import RESULTS, Queues, SandboxControl, until
+from acceptance.clients import RESULTS, Queues, SandboxControl, answered, until
 from acceptance.stack import Stack
 
 
@@ -33,7 +33,7 @@ async def test_twenty_copies_at_one_moment_over_both_doors(
     await sandbox.fault("dadata", latency_ms=latency)
 
     answers, _ = await asyncio.gather(
-        asyncio.gather(*(api.post("/api/v1/tasks", json=task) for _ in range(10))),
+        asyncio.gather(*(answered(api, task) for _ in range(10))),
         asyncio.gather(*(queues.send(task, reply_to=name, correlation_id=str(number)) for number in range(10))),
     )
 
@@ -80,7 +80,7 @@ async def test_a_copy_after_the_end_is_told_again_without_asking(
     api: httpx.AsyncClient, queues: Queues, sandbox: SandboxControl, new_id: Callable[[], int]
 ) -> None:
     task = {"task_id": new_id(), "task_type": "phone", "data": "+79165550001"}
-    first = (await api.post("/api/v1/tasks", json=task)).json()
+    first = (await answered(api, task)).json()
     assert await queues.told(RESULTS, task["task_id"]) == first
     name, replies = await queues.reply_queue()
 
@@ -89,7 +89,7 @@ async def test_a_copy_after_the_end_is_told_again_without_asking(
     reply = await asyncio.wait_for(replies.get(), 30)
     assert json.loads(reply.body) == first
     assert await queues.told(RESULTS, task["task_id"]) == first
-    again = await api.post("/api/v1/tasks", json=task)
+    again = await answered(api, task)
     assert (again.status_code, again.json()) == (200, first)
     assert await sandbox.calls(task["data"]) == 1
 
@@ -99,7 +99,7 @@ async def test_a_failed_task_is_told_again_without_asking(
 ) -> None:
     task = {"task_id": new_id(), "task_type": "phone", "data": "+79165550002"}
     await sandbox.fault("dadata", kind="status", status=400)
-    first = await api.post("/api/v1/tasks", json=task)
+    first = await answered(api, task)
     assert first.status_code == 502
     name, replies = await queues.reply_queue()
     await sandbox.well()
@@ -108,7 +108,7 @@ async def test_a_failed_task_is_told_again_without_asking(
 
     reply = await asyncio.wait_for(replies.get(), 30)
     assert json.loads(reply.body)["error"]["category"] == "refused"
-    assert (await api.post("/api/v1/tasks", json=task)).json() == first.json()
+    assert (await answered(api, task)).json() == first.json()
     assert await sandbox.calls(task["data"]) == 1
 
 
@@ -117,7 +117,7 @@ async def test_the_same_text_under_two_ids_is_two_tasks(
 ) -> None:
     one, two = ({"task_id": new_id(), "task_type": "phone", "data": "+79165550003"} for _ in range(2))
 
-    answers = [(await api.post("/api/v1/tasks", json=task)).json() for task in (one, two)]
+    answers = [(await answered(api, task)).json() for task in (one, two)]
 
     assert answers[0]["id"] != answers[1]["id"]
     assert await sandbox.calls("+79165550003") == 2
@@ -134,7 +134,7 @@ async def test_who_waits_by_rest_hears_of_a_task_that_came_by_queue(
         return await sandbox.calls(task["data"]) == 1
 
     await until(asked, "the provider is asked")
-    answer = await api.post("/api/v1/tasks", json=task)
+    answer = await answered(api, task)
 
     assert answer.status_code == 200
     assert await queues.told(RESULTS, task["task_id"]) == answer.json()

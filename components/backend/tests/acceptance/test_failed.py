@@ -9,7 +9,7 @@ from collections.abc import Callable
 import asyncpg
 import httpx
 
-from acceptance.clients import FAILURES, RESULTS, Queues, SandboxControl, until
+from acceptance.clients import FAILURES, RESULTS, Queues, SandboxControl, answered, until
 from acceptance.stack import BACKEND, Stack
 
 
@@ -35,7 +35,7 @@ async def test_a_failed_task_is_replayed_to_one_result(
 ) -> None:
     task = {"task_id": new_id(), "task_type": "phone", "data": "+79170000077"}
     await sandbox.fault("dadata", kind="status", status=400)
-    assert (await api.post("/api/v1/tasks", json=task)).status_code == 502
+    assert (await answered(api, task)).status_code == 502
     await queues.told(FAILURES, task["task_id"])
     await sandbox.well()
     path = f"/api/v1/failed/tasks/{task['task_id']}"
@@ -58,7 +58,7 @@ async def test_a_failed_task_is_replayed_to_one_result(
     await asyncio.gather(*replays)
 
     told_result = await queues.told(RESULTS, task["task_id"])
-    answer = await api.post("/api/v1/tasks", json=task)
+    answer = await answered(api, task)
     assert (answer.status_code, answer.json()) == (200, told_result)
     shown = (await api.get(f"/api/v1/tasks/{task['task_id']}")).json()
     assert (shown["status"], shown["attempts"], shown["replays"], len(shown["history"])) == ("done", 1, 1, 1)

@@ -77,8 +77,8 @@ async def test_the_fuzzer_finds_no_answer_that_is_not_documented(
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "run", f"{stack.api.url}/api/v1/openapi.json"),
         *("--mode", "all", "--continue-on-failure"),
-        *("--seed", "20260101", "--max-examples", "100", "--workers", "1", "--request-timeout", "20"),
-        *("--suppress-health-check", "all", "--max-response-time", "15"),
+        *("--seed", "20260101", "--max-examples", "100", "--workers", "1", "--request-timeout", "40"),
+        *("--suppress-health-check", "all", "--max-response-time", "30"),
     ]
 
     def fuzz() -> subprocess.CompletedProcess[str]:

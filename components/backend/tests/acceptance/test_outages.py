@@ -9,11 +9,12 @@ import asyncpg
 import httpx
 import pytest
 
-from acceptance.clients import RESULTS, TASKS, Queues, SandboxControl, queues_of, until
+from acceptance.clients import RESULTS, TASKS, Queues, SandboxControl, answered, queues_of, until
 from acceptance.stack import Installation, Process, Stack, free_port
 from proxy import Proxy
 
 ASYNC = {"Prefer": "respond-async"}
+SOON = 8.0  # seconds: less than anybody who waits in vain would take, and enough for a busy machine
 
 
 @pytest.fixture
@@ -34,16 +35,18 @@ def ways(database: Proxy, broker: Proxy) -> dict[str, object]:
     return {
         "DATABASE_HOST": "127.0.0.1",
         "DATABASE_PORT": database.port,
-        "API_DATABASE_TIMEOUT": 0.8,
         "RABBITMQ_HOST": "127.0.0.1",
         "RABBITMQ_AMQP_PORT": broker.port,
     }
 
 
 @pytest.fixture
-async def far(stack: Stack, database: Proxy, broker: Proxy) -> AsyncIterator[httpx.AsyncClient]:
-    """An API of the shared stack that reaches its servers through the proxies."""
-    process = await asyncio.to_thread(stack.installation.start, "api", **ways(database, broker))
+async def far(
+    request: pytest.FixtureRequest, stack: Stack, database: Proxy, broker: Proxy
+) -> AsyncIterator[httpx.AsyncClient]:
+    """An API of the shared stack that reaches its servers through the proxies. Its parameter: variables."""
+    variables = ways(database, broker) | getattr(request, "param", {})
+    process = await asyncio.to_thread(stack.installation.start, "api", **variables)
     async with httpx.AsyncClient(base_url=process.url, timeout=30, verify=False) as client:
         yield client
     await database.restore()
@@ -66,6 +69,7 @@ def unavailable(answer: httpx.Response) -> None:
     assert answer.json()["category"] == "unavailable"
 
 
+@pytest.mark.parametrize("far", [{"API_DATABASE_TIMEOUT": 0.8}], indirect=True, ids=["impatient"])
 async def test_without_its_database_the_api_says_503_soon(
     far: httpx.AsyncClient, database: Proxy, new_id: Callable[[], int]
 ) -> None:
@@ -75,24 +79,33 @@ async def test_without_its_database_the_api_says_503_soon(
         return (await far.post("/api/v1/tasks", json=task)).status_code == 200
 
     paths = ("/api/v1/tasks/1", "/api/v1/tasks", "/api/v1/failed/tasks", "/api/v1/failed/tasks/1")
-    # A refused connection is known at once, a silent one after API_DATABASE_TIMEOUT; the rest is for a busy machine.
+
+    async def connected() -> bool:
+        answers = [await far.get(path) for path in ("/api/v1/tasks", "/api/v1/failed/tasks")]
+        return all(answer.status_code == 200 for answer in answers)
+
+    async def said() -> bool:
+        ready = await far.get("/health/ready")
+        checks = ready.json()["checks"]
+        found = (ready.status_code, ready.json()["status"], checks["broker"], "away" in checks["database"])
+        return found == (503, "not ready", "ok", True)
+
+    async def back() -> bool:
+        return (await far.get("/health/ready")).status_code == 200
+
+    # A refused connection is known at once, a silent one after API_DATABASE_TIMEOUT.
     for how in ("cut", "frozen"):
-        assert (await far.get("/api/v1/tasks")).status_code == 200  # connections stand
-        assert (await far.get("/api/v1/failed/tasks")).status_code == 200
+        await until(connected, "connections stand")
         await leave(database, how)
         for method, path in (("POST", "/api/v1/tasks"), *(("GET", path) for path in paths)):
             since = time.monotonic()
             unavailable(await far.request(method, path, json=task if method == "POST" else None))
-            assert time.monotonic() - since < 2, f"{method} {path}"
+            assert time.monotonic() - since < SOON, f"{method} {path}"
         assert (await far.get("/health/live")).status_code == 200
-        ready = await far.get("/health/ready")
-        assert ready.status_code == 503
-        assert ready.json()["status"] == "not ready"
-        assert ready.json()["checks"]["broker"] == "ok"
-        assert "away" in ready.json()["checks"]["database"]
+        await until(said, "readiness says that the database is away, and nothing else")
         await database.restore()
         await until(taken, "it is taken again")
-    assert (await far.get("/health/ready")).status_code == 200
+    await until(back, "readiness says that the database is back")
 
 
 async def test_without_its_broker_the_api_still_takes(
@@ -118,7 +131,7 @@ async def test_without_its_broker_the_api_still_takes(
 
             assert answer.status_code == 202
             assert answer.headers["location"] == f"/api/v1/tasks/{task['task_id']}"
-            assert time.monotonic() - since < 3
+            assert time.monotonic() - since < SOON
             assert await db.fetchval("SELECT status::text FROM task WHERE task_id = $1", task["task_id"]) == "queued"
         await until(said, "readiness says that the broker is away, and that tasks are taken all the same")
         await broker.restore()
@@ -143,7 +156,7 @@ async def test_what_was_taken_without_a_broker_is_done_when_it_is_back(
 
         for task in tasks:
             told = await queues.told(RESULTS, task["task_id"], timeout=60)
-            assert (await api.post("/api/v1/tasks", json=task)).json() == told
+            assert (await answered(api, task)).json() == told
 
 
 @pytest.fixture
@@ -152,10 +165,11 @@ async def one_worker(
 ) -> AsyncIterator[tuple[Process, Queues, SandboxControl]]:
     """A worker behind the proxies, with a queue to fill and a sandbox to slow down."""
     await asyncio.to_thread(installation.start, "sandbox")
-    installation.launch("scheduler")
-    worker = await asyncio.to_thread(installation.start, "worker", **ways(database, broker))
+    # Cut off from its database for long, and busy with a slow provider, it is neither dead nor given up.
+    installation.launch("scheduler", SCHEDULER_DEAD_AFTER=60)
+    worker = await asyncio.to_thread(installation.start, "worker", DADATA_TIMEOUT=30, **ways(database, broker))
     async with (
-        httpx.AsyncClient(base_url=installation.sandbox_url, verify=False) as http,
+        httpx.AsyncClient(base_url=installation.sandbox_url, timeout=20, verify=False) as http,
         queues_of(installation.servers) as queues,
     ):
         yield worker, queues, SandboxControl(http)
@@ -178,7 +192,7 @@ async def test_an_answer_that_is_paid_for_survives_an_outage(
 ) -> None:
     worker, queues, control = one_worker
     away = {"database": database, "broker": broker}[which]
-    await control.fault("dadata", latency_ms=1000)
+    await control.fault("dadata", latency_ms=6000)
     tasks = [{"task_id": new_id(), "task_type": "phone", "data": f"+7918000200{n}"} for n in range(5)]
     for task in tasks:
         await queues.send(task)
@@ -238,7 +252,7 @@ async def test_everything_may_start_before_its_servers(
     await asyncio.to_thread(processes[0].logged, "heartbeat failed")
     await asyncio.to_thread(processes[1].logged, "not done this time")
     await asyncio.to_thread(processes[2].answers, f"{processes[2].url}/health/live")
-    async with httpx.AsyncClient(base_url=processes[2].url, verify=False) as api:
+    async with httpx.AsyncClient(base_url=processes[2].url, timeout=30, verify=False) as api:
         checks = (await api.get("/health/ready")).json()["checks"]
     assert all("away" in words for words in checks.values()), checks
 
@@ -251,7 +265,7 @@ async def test_everything_may_start_before_its_servers(
             return bool((await api.get("/health/ready")).json()["status"] == "ready")
 
         await until(ready, "everything is there")
-        answer = await api.post("/api/v1/tasks", json={"task_id": new_id(), "task_type": "phone", "data": "1"})
+        answer = await answered(api, {"task_id": new_id(), "task_type": "phone", "data": "1"})
     assert answer.status_code == 200, answer.text
 
 
@@ -261,7 +275,7 @@ async def test_ready_says_what_is_away(stack: Stack, away: str) -> None:
     process = stack.installation.launch("api", **{variable: free_port()})
     await asyncio.to_thread(process.answers, f"{process.url}/health/live")
 
-    async with httpx.AsyncClient(base_url=process.url) as api:
+    async with httpx.AsyncClient(base_url=process.url, timeout=30) as api:
         live = await api.get("/health/live")
 
         async def told() -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ import asyncpg
 import httpx
 import pytest
 
-from acceptance.clients import DEAD, FAILURES, RESULTS, TASKS, Queues, SandboxControl, queues_of, until
+from acceptance.clients import DEAD, FAILURES, RESULTS, TASKS, Queues, SandboxControl, answered, queues_of, until
 from acceptance.stack import Installation, Stack
 
 
@@ -208,7 +208,7 @@ async def test_queues_that_are_deleted_under_us_come_back(
         await queues.channel.queue_delete(name)
     task = {"task_id": new_id(), "task_type": "phone", "data": "+79161234999"}
 
-    answer = await api.post("/api/v1/tasks", json=task)
+    answer = await answered(api, task)
 
     assert answer.status_code == 200, answer.text
     assert await queues.told(RESULTS, task["task_id"]) == answer.json()

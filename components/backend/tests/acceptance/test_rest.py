@@ -9,7 +9,7 @@ import asyncpg
 import httpx
 import pytest
 
-from acceptance.clients import RESULTS, Queues, SandboxControl, until
+from acceptance.clients import RESULTS, Queues, SandboxControl, answered, until
 from acceptance.stack import Stack
 
 DADATA_PHONE = {
@@ -60,7 +60,7 @@ async def test_a_task_is_answered_stored_and_told(
 ) -> None:
     task_id = new_id()
 
-    answer = await api.post("/api/v1/tasks", json={"task_id": task_id, "task_type": task_type, "data": data})
+    answer = await answered(api, {"task_id": task_id, "task_type": task_type, "data": data})
 
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "application/json"
@@ -100,7 +100,7 @@ async def test_the_largest_task_id_and_the_longest_text(api: httpx.AsyncClient, 
     task = {"task_id": 2**63 - 1, "task_type": "gpt", "data": "я" * 9_999 + "🥐"}
     await db.execute("DELETE FROM task WHERE task_id = $1", task["task_id"])  # the fuzzer likes it too
 
-    answer = await api.post("/api/v1/tasks", json=task)
+    answer = await answered(api, task)
 
     assert answer.status_code == 200, answer.text
     assert answer.json()["task_id"] == 2**63 - 1
@@ -112,7 +112,7 @@ async def test_who_does_not_want_to_wait_is_told_where_to_look(
     api: httpx.AsyncClient, sandbox: SandboxControl, new_id: Callable[[], int]
 ) -> None:
     task_id = new_id()
-    await sandbox.fault("dadata", latency_ms=700)
+    await sandbox.fault("dadata", kind="hang")
 
     answer = await api.post(
         "/api/v1/tasks",
@@ -121,10 +121,10 @@ async def test_who_does_not_want_to_wait_is_told_where_to_look(
     )
 
     assert answer.status_code == 202
-    assert answer.elapsed.total_seconds() < 0.6
     assert answer.content == b""
     assert answer.headers["preference-applied"] == "respond-async"
     assert (await api.get(answer.headers["location"])).json()["status"] in {"queued", "processing"}
+    await sandbox.well()
     shown = await ended(api, task_id)
     assert shown["id"]
     assert shown["result"]["phone"] == "+7 916 123-00-01"
@@ -135,16 +135,16 @@ async def test_a_slow_provider_makes_it_202_and_then_done(
 ) -> None:
     task = {"task_id": new_id(), "task_type": "email", "data": "slow@matrix.ru"}
     impatient = await asyncio.to_thread(stack.installation.start, "api", API_WAIT_SECONDS=0.3)
-    await sandbox.fault("dadata", latency_ms=1500)
+    await sandbox.fault("dadata", latency_ms=4500)
 
-    async with httpx.AsyncClient(base_url=impatient.url, verify=False) as api:
+    async with httpx.AsyncClient(base_url=impatient.url, timeout=30, verify=False) as api:
         answer = await api.post("/api/v1/tasks", json=task)
 
         assert answer.status_code == 202
         assert answer.headers["location"] == f"/api/v1/tasks/{task['task_id']}"
         shown = await ended(api, task["task_id"])
         assert await queues.told(RESULTS, task["task_id"]) == {"task_id": task["task_id"], "id": shown["id"]}
-        again = await api.post("/api/v1/tasks", json=task)
+        again = await answered(api, task)
 
     assert (again.status_code, again.json()) == (200, {"task_id": task["task_id"], "id": shown["id"]})
     assert await sandbox.calls("slow@matrix.ru") == 1
@@ -157,7 +157,7 @@ async def test_other_content_under_a_known_id_is_a_conflict(
     api: httpx.AsyncClient, sandbox: SandboxControl, new_id: Callable[[], int], other: dict[str, str]
 ) -> None:
     task = {"task_id": new_id(), "task_type": "phone", "data": "+79161230002"}
-    first = await api.post("/api/v1/tasks", json=task)
+    first = await answered(api, task)
 
     answer = await api.post("/api/v1/tasks", json=task | other)
 
@@ -165,13 +165,13 @@ async def test_other_content_under_a_known_id_is_a_conflict(
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["category"] == "conflict"
     assert str(task["task_id"]) in answer.json()["detail"]
-    assert (await api.post("/api/v1/tasks", json=task)).json() == first.json()
+    assert (await answered(api, task)).json() == first.json()
     assert await sandbox.calls() == 1
 
 
 async def test_one_task_can_be_looked_at(api: httpx.AsyncClient, new_id: Callable[[], int]) -> None:
     task = {"task_id": new_id(), "task_type": "email", "data": "info@matrix.ru"}
-    result = (await api.post("/api/v1/tasks", json=task)).json()
+    result = (await answered(api, task)).json()
 
     shown = await ended(api, task["task_id"])
 
@@ -202,7 +202,7 @@ async def test_the_list_is_newest_first_filtered_and_stable_while_it_grows(
     async def hand_in(task_type: str, number: int) -> int:
         data = f"+7916555{number:04}" if task_type == "phone" else f"list{number}@matrix.ru"
         task = {"task_id": new_id(), "task_type": task_type, "data": data}
-        assert (await api.post("/api/v1/tasks", json=task)).status_code == 200
+        assert (await answered(api, task)).status_code == 200
         return int(task["task_id"])
 
     async def page(**query: Any) -> dict[str, Any]:

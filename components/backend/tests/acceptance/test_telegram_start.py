@@ -20,7 +20,7 @@ def test_a_contact_s_chat_is_known_soon_after_start_was_pressed(installation: In
         contact = http.post("/contacts", json={"name": "Иван"}).json()["id"]
         link = http.post(f"/contacts/{contact}/telegram-link").json()["link"]
         said = {"token": TOKEN, "chatId": "987654321", "text": f"/start {link.partition('=')[2]}", "firstName": "Ivan"}
-        httpx.post(f"{installation.sandbox_url}/control/telegram/messages", json=said).raise_for_status()
+        httpx.post(f"{installation.sandbox_url}/control/telegram/messages", json=said, timeout=30).raise_for_status()
 
         def chat() -> str | None:
             found: str | None = http.get(f"/contacts/{contact}").json()["telegramChatId"]
