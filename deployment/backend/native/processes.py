@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 _PROC = Path("/proc")
-_handed_out: set[int] = set()
+_reserved: list[socket.socket] = []
 
 
 class ServerError(Exception):
@@ -102,16 +102,22 @@ def port_is_taken(port: int, hosts: Iterable[str] = ("127.0.0.1", "::1")) -> boo
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ports nobody listens on now, below the range the kernel hands to outgoing connections; one process
-    never gets the same one twice."""
+    """Different ports nobody listens on now, below the range the kernel hands to outgoing connections; none of
+    them is handed out again, here or by another process, as long as this one lives."""
     found: list[int] = []
     while len(found) < count:
         candidate = random.randrange(20000, 32000)  # noqa: S311 (not a secret)
-        with contextlib.suppress(OSError), socket.socket() as listener:
-            listener.bind(("127.0.0.1", candidate))
-            if candidate not in _handed_out:
-                _handed_out.add(candidate)
-                found.append(candidate)
+        # Nobody else who asks for ports this way can take the UDP port of the same number as well.
+        reservation = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            reservation.bind(("127.0.0.1", candidate))
+            with socket.socket() as listener:
+                listener.bind(("127.0.0.1", candidate))
+        except OSError:
+            reservation.close()
+        else:
+            _reserved.append(reservation)
+            found.append(candidate)
     return found
 
 
