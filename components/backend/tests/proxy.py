@@ -13,6 +13,9 @@ class Proxy:
     def __init__(self, host: str, port: int) -> None:
         self._target = host, port
         self._server: asyncio.Server | None = None
+        # Bound and never listening, it keeps the port: while the proxy is away nobody else is given it.
+        self._place = socket.socket()
+        self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._streams: set[asyncio.StreamWriter] = set()
         self._lost: set[asyncio.StreamWriter] = set()
         self._open = asyncio.Event()
@@ -22,12 +25,15 @@ class Proxy:
         """Seconds by which everything is late, each way."""
 
     async def __aenter__(self) -> "Proxy":
+        self._place.bind(("127.0.0.1", 0))
+        self.port = self._place.getsockname()[1]
         await self.restore()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
         self.thaw()
         await self.cut()
+        self._place.close()
 
     async def cut(self) -> None:
         """Every connection is reset, and new ones are refused."""
@@ -55,7 +61,6 @@ class Proxy:
         self.delay = 0.0
         if self._server is None:
             self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
 
     def freeze(self) -> None:
         """Connections stay, and new ones are taken, but no byte passes: a network that swallows everything."""

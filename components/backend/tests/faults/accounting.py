@@ -260,7 +260,7 @@ class Judge:
         """Calls by gRPC share a connection: where one of them is reset, all lose their answers at that moment."""
         losses = self._lost_connections[call.worker]
         mine = [at for at, whose in losses if whose == task_id and call.at <= at <= again.at]
-        return any(whose != task_id and abs(at - lost_at) < 0.2 and self._was_reset(whose, at)
+        return any(whose != task_id and abs(at - lost_at) < 2 and self._was_reset(whose, at)
                    for lost_at in mine for at, whose in losses)  # fmt: skip
 
     def _was_reset(self, task_id: int, at: float) -> bool:

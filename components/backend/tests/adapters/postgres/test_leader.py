@@ -101,10 +101,10 @@ async def test_a_server_that_went_silent_is_unavailable_in_time_and_no_reason_to
     async with Proxy(servers.database.host, servers.database.port) as proxy:
         through = servers.database.model_copy(update={"host": "127.0.0.1", "port": proxy.port})
         one = leader(through, timeout=0.3)
-        assert await one.leads()
+        await eventually(lambda: _leads(one), "it leads")
         proxy.freeze()
         with pytest.raises(Unavailable):
-            await asyncio.wait_for(one.leads(), 5)
+            await asyncio.wait_for(one.leads(), 30)
         proxy.thaw()
         await eventually(lambda: _leads(one), "it leads again")
 
@@ -112,8 +112,7 @@ async def test_a_server_that_went_silent_is_unavailable_in_time_and_no_reason_to
 async def test_a_leader_that_something_between_keeps_alive_is_forgotten(leader, servers):
     async with Proxy(servers.database.host, servers.database.port) as proxy:
         through = servers.database.model_copy(update={"host": "127.0.0.1", "port": proxy.port})
-        gone, other = leader(through, timeout=0.3, silence=1), leader()
+        gone, other = leader(through, silence=1), leader()
         assert await gone.leads()
         proxy.lose()
-        assert not await other.leads()
-        await eventually(lambda: _leads(other), "another leads", timeout=5)
+        await eventually(lambda: _leads(other), "another leads")

@@ -1,13 +1,12 @@
 """Connections that die at bad moments."""
 
 import asyncio
-import time
 from urllib.parse import urlsplit
 
 import pytest
 from pamqp import commands, frame
 
-from eventually import eventually
+from eventually import eventually, own_clock
 from foreign import broker  # noqa: F401 - a fixture
 from gonets.adapters.rabbitmq.connection import AWAY, connect, keep_connected
 from gonets.adapters.rabbitmq.replies import RabbitReplyInbox
@@ -56,14 +55,14 @@ async def test_it_is_tried_again_whatever_went_wrong(monkeypatch):
         await link
 
 
-async def test_a_connection_that_went_silent_is_noticed_within_ten_seconds(broker):  # noqa: F811
+async def test_a_connection_that_went_silent_is_noticed_by_its_heartbeats(broker):  # noqa: F811
     where = urlsplit(broker.url)
     async with Proxy(where.hostname, where.port) as proxy:
         connection = await connect(broker.url.replace(f":{where.port}/", f":{proxy.port}/"), "test")
-        proxy.lose()
-        since = time.monotonic()
-        await asyncio.wait([connection.closing], timeout=15)
-        assert 2 < time.monotonic() - since < 11
+        async with own_clock() as clock:
+            proxy.lose()
+            await eventually(connection.closing.done, "silence is noticed", timeout=40)
+            assert clock() < 10
 
 
 async def test_the_inbox_listens_again_before_the_broker_forgets_its_old_queue(broker):  # noqa: F811
@@ -72,6 +71,8 @@ async def test_the_inbox_listens_again_before_the_broker_forgets_its_old_queue(b
         inbox = RabbitReplyInbox(broker.url.replace(f":{where.port}/", f":{proxy.port}/"))
         await inbox.start(10)
         proxy.lose()
-        await eventually(lambda: inbox.open() is None, "silence is noticed", timeout=15)
-        await eventually(inbox.open, "it listens again", timeout=2)
+        await eventually(lambda: inbox.open() is None, "silence is noticed", timeout=40)
+        async with own_clock() as clock:
+            await eventually(inbox.open, "it listens again", timeout=40)
+            assert clock() < 3
         await inbox.stop()
