@@ -20,7 +20,7 @@ async def inbox(container, monkeypatch) -> AsyncIterator[httpx.AsyncClient]:
     monkeypatch.setenv("ENVIRONMENT", "development")
     monkeypatch.setenv("SANDBOX_HOST", "127.0.0.1")
     monkeypatch.setenv("SANDBOX_HTTP_PORT", str(sandbox.http_port))
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{sandbox.http_port}") as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{sandbox.http_port}", timeout=30) as client:
         yield client
     await container.senders().close()
     await sandbox.stop()

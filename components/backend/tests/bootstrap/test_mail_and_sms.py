@@ -42,7 +42,7 @@ async def playground(container, monkeypatch, tmp_path, request) -> AsyncIterator
     monkeypatch.setenv("TLS_CA_FILE", str(tmp_path / "ca.pem"))
     for name in ("http", "smtp", "smtps", "smpp"):
         monkeypatch.setenv(f"SANDBOX_{name.upper()}_PORT", str(getattr(sandbox, f"{name}_port")))
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{sandbox.http_port}") as control:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{sandbox.http_port}", timeout=30) as control:
         # The door reads the environment when it is first asked for something.
         yield Playground(request.getfixturevalue("door"), sandbox, control)
     await container.senders().close()

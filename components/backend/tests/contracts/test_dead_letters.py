@@ -342,7 +342,7 @@ async def test_what_is_set_aside_again_meanwhile_does_not_go_round_for_ever(rabb
 
     for number in range(150):
         await rabbit.put(str(number).encode())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         assert await RabbitDeadLetters(broker.url, Echo()).replay(ALL) == Handled(150)
     assert await broker.ready(DEAD) == 150
 

@@ -215,7 +215,7 @@ async def test_while_a_server_is_away_it_is_said_in_a_line(shell, servers, unuse
 
 
 async def test_killed_in_the_middle_of_a_replay_no_letter_is_lost(shell, put, broker):  # noqa: F811
-    bodies = {f"letter {number}".encode() for number in range(1500)}
+    bodies = {f"letter {number}".encode() for number in range(3000)}
     await asyncio.gather(*map(put, bodies))
     process = await shell.start("replay", "--all", "--kind", "messages")
 

@@ -46,7 +46,7 @@ class Remote:
         try:
             head = f"POST {path} HTTP/1.1\r\nHost: s\r\nConnection: close\r\nAuthorization: Token k\r\nX-Secret: s\r\n"
             writer.write(f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
-            received = await asyncio.wait_for(reader.read(), 5)
+            received = await asyncio.wait_for(reader.read(), 30)
         finally:
             writer.close()
         head_received, _, rest = received.partition(b"\r\n\r\n")
@@ -57,7 +57,7 @@ class Remote:
 def until() -> Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]:
     async def until(condition: Callable[[], Awaitable[bool]]) -> None:
         """Asks again and again, until it is so."""
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while not await condition():
             assert time.monotonic() < deadline, "it did not come to be"
             await asyncio.sleep(0.005)
@@ -69,7 +69,7 @@ def until() -> Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]:
 async def sandbox() -> AsyncIterator[Remote]:
     running = Sandbox(Settings(http_port=0, grpc_port=0, journal_size=500))
     await running.start()
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{running.http_port}", verify=False) as http:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{running.http_port}", timeout=30, verify=False) as http:
         yield Remote(running, http)
     await running.stop()
 
@@ -79,7 +79,7 @@ async def dadata(sandbox: Remote) -> AsyncIterator[CleanClient]:
     class Clean(CleanClient):
         BASE_URL = f"http://127.0.0.1:{sandbox.http_port}/dadata/api/v1/"
 
-    async with Clean("0123456789abcdef", "89abcdef01234567", timeout=5) as client:
+    async with Clean("0123456789abcdef", "89abcdef01234567", timeout=30) as client:
         yield client
 
 

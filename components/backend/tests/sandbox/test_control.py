@@ -169,9 +169,9 @@ async def start(**environ: str) -> asyncio.subprocess.Process:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_the_process_stops_although_a_call_hangs(number, until):
     process = await start()
-    ready = json.loads(await asyncio.wait_for(process.stderr.readline(), 10))
+    ready = json.loads(await asyncio.wait_for(process.stderr.readline(), 60))
     assert ready["message"] == "ready"
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{ready['http_port']}") as http:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{ready['http_port']}", timeout=60) as http:
         await http.put("/control/faults/dadata", json={"kind": "hang"})
         hanging = asyncio.ensure_future(http.post(PHONE, headers=HEADERS, json=["1"]))
 
@@ -180,7 +180,7 @@ async def test_the_process_stops_although_a_call_hangs(number, until):
 
         await until(there)
         process.send_signal(number)
-        output, errors = await asyncio.wait_for(process.communicate(), 5)
+        output, errors = await asyncio.wait_for(process.communicate(), 30)
         with pytest.raises(httpx.TransportError):
             await hanging
     assert (process.returncode, output) == (0, b"")
@@ -209,7 +209,7 @@ async def test_a_bad_setting_is_named(name, value):
 async def test_a_port_in_use_is_one_line(name):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         process = await start(**{name: str(taken.getsockname()[1])})
-        output, errors = await asyncio.wait_for(process.communicate(), 10)
+        output, errors = await asyncio.wait_for(process.communicate(), 60)
     lines = errors.decode().splitlines()
     assert (process.returncode, output, len(lines)) == (2, b"", 1), errors.decode()
     assert lines[0].startswith(f"sandbox: {name}: ")

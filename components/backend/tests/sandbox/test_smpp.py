@@ -18,7 +18,7 @@ async def bind(sandbox, system_id: str = "gonets", password: str = "secret") -> 
 async def submit(smsc: smpp34.Smsc, text: str = "Привет", to: str = "79161234567", **about: Any) -> smpp34.SubmitSmResp:
     options: dict[str, Any] = {"source_addr": "Gonets", "data_coding": 8, "registered_delivery": 1} | about
     header = options.pop("header", b"")
-    return await asyncio.wait_for(smsc.submit_sm(to, header + text.encode("utf-16-be"), **options), 5)
+    return await asyncio.wait_for(smsc.submit_sm(to, header + text.encode("utf-16-be"), **options), 30)
 
 
 async def inbox(sandbox) -> list[dict[str, Any]]:
@@ -29,7 +29,7 @@ async def test_a_text_is_shown_and_reported(sandbox):
     smsc = await bind(sandbox)
     answer = await submit(smsc)
     assert answer.is_success
-    receipt = await asyncio.wait_for(smsc.next(), 5)
+    receipt = await asyncio.wait_for(smsc.next(), 30)
     assert isinstance(receipt, smpp34.DeliverSmEvent)
     assert receipt.esm_class == 0x04
     assert f"id:{answer.message_id} ".encode() in receipt.short_message
@@ -72,7 +72,7 @@ async def test_numbers_that_are_refused(sandbox, end, status):
 async def test_numbers_that_are_not_reached(sandbox, end, state):
     smsc = await bind(sandbox)
     assert (await submit(smsc, to=f"7916123{end}")).is_success
-    receipt = await asyncio.wait_for(smsc.next(), 5)
+    receipt = await asyncio.wait_for(smsc.next(), 30)
     assert isinstance(receipt, smpp34.DeliverSmEvent)
     assert b"stat:" + state in receipt.short_message
     assert await inbox(sandbox) == []
@@ -80,13 +80,13 @@ async def test_numbers_that_are_not_reached(sandbox, end, state):
 
 
 async def test_receipts_wait_for_a_session(sandbox):
-    await sandbox.settings("smpp", receipt_after_s=0.05)
+    await sandbox.settings("smpp", receipt_after_s=2)
     smsc = await bind(sandbox)
     answer = await submit(smsc)
     await smsc.unbind()
-    await asyncio.sleep(0.1)  # the time that the setting above names
+    await asyncio.sleep(2.1)  # the time that the setting above names
     later = await bind(sandbox)
-    receipt = await asyncio.wait_for(later.next(), 5)
+    receipt = await asyncio.wait_for(later.next(), 30)
     assert isinstance(receipt, smpp34.DeliverSmEvent)
     assert f"id:{answer.message_id} ".encode() in receipt.short_message
     await later.unbind()

@@ -29,7 +29,7 @@ Work = Callable[[smtplib.SMTP], Any]
 
 async def with_server(port: int, work: Work) -> Any:
     def run() -> Any:
-        with smtplib.SMTP("localhost", port, timeout=5) as client:
+        with smtplib.SMTP("localhost", port, timeout=30) as client:
             return work(client)
 
     return await asyncio.to_thread(run)
@@ -62,7 +62,7 @@ async def test_starttls_with_a_login(sandbox, trust):
 
 async def test_tls_from_the_first_byte(sandbox, trust):
     def run() -> None:
-        with smtplib.SMTP_SSL("localhost", sandbox.running.smtps_port, context=trust, timeout=5) as client:
+        with smtplib.SMTP_SSL("localhost", sandbox.running.smtps_port, context=trust, timeout=30) as client:
             client.send_message(letter())
 
     await asyncio.to_thread(run)

@@ -24,7 +24,7 @@ def question(text: str, **options) -> dict:
 async def test_the_sdk_gets_a_correction(studio, discovery):
     model = studio(discovery=discovery)
     messages = [{"role": "system", "text": "Исправь ошибки"}, {"role": "user", "text": "Превет,  карова"}]
-    result = await model.run(messages, timeout=5)
+    result = await model.run(messages, timeout=30)
     assert (result.text, result.status.name, result[0].role) == ("Привет, корова.", "FINAL", "assistant")
     assert result.usage.total_tokens == result.usage.input_text_tokens + result.usage.completion_tokens
     assert result.usage.completion_tokens > 0
@@ -44,7 +44,7 @@ async def test_the_sdk_gets_a_correction(studio, discovery):
     ],
 )
 async def test_documented_inputs(studio, sandbox, text, status, answer):
-    result = await studio().run(text, timeout=5)
+    result = await studio().run(text, timeout=30)
     assert (result.status.name, result.text) == (status, answer)
     rest = await sandbox.http.post(REST, headers=KEY, json=question(text))
     alternative = rest.json()["result"]["alternatives"][0]
@@ -52,16 +52,16 @@ async def test_documented_inputs(studio, sandbox, text, status, answer):
 
 
 async def test_an_answer_without_alternatives(studio):
-    assert (await studio().run("[no-alternatives]", timeout=5)).alternatives == ()
+    assert (await studio().run("[no-alternatives]", timeout=30)).alternatives == ()
 
 
 async def test_max_tokens_truncates(studio):
-    result = await studio(max_tokens=2).run("один два три", timeout=5)
+    result = await studio(max_tokens=2).run("один два три", timeout=30)
     assert (result.status.name, result.text, result.usage.completion_tokens) == ("TRUNCATED_FINAL", "Один два", 2)
 
 
 async def test_a_stream_is_cumulative(studio):
-    pieces = [(piece.text, piece.status.name) async for piece in studio().run_stream("один два", timeout=5)]
+    pieces = [(piece.text, piece.status.name) async for piece in studio().run_stream("один два", timeout=30)]
     assert pieces == [("Один", "PARTIAL"), ("Один два.", "FINAL")]
 
 
@@ -73,15 +73,15 @@ async def test_tokenizer(studio, sandbox):
 
 async def test_an_unknown_key(studio):
     with pytest.raises(AioRpcError, match="Unknown api key") as caught:
-        await studio(key="unknown-key").run("1", timeout=5)
+        await studio(key="unknown-key").run("1", timeout=30)
     assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
 
 
 async def test_known_keys_can_be_set(studio, sandbox):
     await sandbox.settings("yandexgpt", known_keys=["mine"])
     with pytest.raises(AioRpcError):
-        await studio(key="theirs").run("1", timeout=5)
-    assert (await studio(key="mine").run("1", timeout=5)).text == "1."
+        await studio(key="theirs").run("1", timeout=30)
+    assert (await studio(key="mine").run("1", timeout=30)).text == "1."
 
 
 async def test_no_authorization_at_all(sandbox):
@@ -161,27 +161,27 @@ async def test_the_eleventh_call_in_flight_is_refused(studio, sandbox, until):
     await sandbox.settings("yandexgpt", max_in_flight=10)
     await sandbox.fault("yandexgpt", kind="hang", times=10)
     model = studio()
-    hanging = [asyncio.ensure_future(model.run(str(number), timeout=10)) for number in range(10)]
+    hanging = [asyncio.ensure_future(model.run(str(number), timeout=60)) for number in range(10)]
 
     async def all_there() -> bool:
         return (await sandbox.count(provider="yandexgpt", outcome="in_progress"))["total"] == 10
 
     await until(all_there)
     with pytest.raises(AioRpcError, match="allowed 10 requests") as caught:
-        await model.run("11", timeout=5)
+        await model.run("11", timeout=30)
     assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
     assert (await sandbox.http.post(REST, headers=KEY, json=question("1"))).status_code == 429
     await sandbox.http.post("/control/reset")
     await asyncio.gather(*hanging, return_exceptions=True)
     await sandbox.settings("yandexgpt", max_in_flight=1)
-    assert (await model.run("11", timeout=5)).text == "11."
+    assert (await model.run("11", timeout=30)).text == "11."
 
 
 @pytest.mark.parametrize("name", [code.name for code in grpc.StatusCode if code is not grpc.StatusCode.OK])
 async def test_every_grpc_status(studio, sandbox, name):
     await sandbox.fault("yandexgpt", kind=name)
     with pytest.raises((AioRpcError, asyncio.CancelledError)) as caught:
-        await studio().run("1", timeout=5)
+        await studio().run("1", timeout=30)
     if name != "CANCELLED":
         assert caught.value.code().name == name
     assert [(e["status"], e["fault"]) for e in await sandbox.journal()] == [(name, name)]
@@ -204,7 +204,7 @@ async def test_every_grpc_status(studio, sandbox, name):
 async def test_http_faults_have_a_grpc_form(studio, sandbox, fault, code):
     await sandbox.fault("yandexgpt", **fault)
     with pytest.raises(AioRpcError) as caught:
-        await studio().run("один два", timeout=5)
+        await studio().run("один два", timeout=30)
     assert caught.value.code().name == code
     assert (await sandbox.journal())[-1]["outcome"] == "faulted"
 
@@ -224,7 +224,7 @@ async def test_retry_after_travels_as_retry_info(sandbox):
 async def test_a_hanging_call_ends_at_the_deadline(studio, sandbox, until):
     await sandbox.fault("yandexgpt", kind="hang")
     with pytest.raises(AioRpcError) as caught:
-        await studio().run("1", timeout=0.05)
+        await studio().run("1", timeout=1)
     assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
 
     async def noticed() -> bool:
@@ -236,7 +236,7 @@ async def test_a_hanging_call_ends_at_the_deadline(studio, sandbox, until):
 async def test_a_stream_without_a_message(studio, sandbox):
     await sandbox.fault("yandexgpt", kind="empty")
     with pytest.raises(RuntimeError, match="less then one result"):
-        await studio().run("1", timeout=5)
+        await studio().run("1", timeout=30)
 
 
 @pytest.mark.parametrize("kind", ["garbage", "not_json"])
@@ -254,7 +254,7 @@ async def test_bytes_that_are_no_message(sandbox, kind):
 
 async def test_a_message_of_another_shape(studio, sandbox):
     await sandbox.fault("yandexgpt", kind="wrong_json")
-    result = await studio().run("1", timeout=5)
+    result = await studio().run("1", timeout=30)
     assert (result.alternatives, result.usage.total_tokens) == ((), 0)
 
 
@@ -263,7 +263,7 @@ async def test_a_cut_stream_shows_no_more_than_a_piece(studio, sandbox):
     pieces = []
 
     async def read():
-        async for piece in studio().run_stream("один два", timeout=5):
+        async for piece in studio().run_stream("один два", timeout=30):
             pieces.append(piece.text)  # noqa: PERF401 - what came before the error counts
 
     with pytest.raises(AioRpcError):
@@ -274,7 +274,7 @@ async def test_a_cut_stream_shows_no_more_than_a_piece(studio, sandbox):
 
 async def test_the_sdk_retries_what_is_gone_after_two_calls(studio, sandbox):
     await sandbox.fault("yandexgpt", kind="UNAVAILABLE", times=2)
-    assert (await studio(attempts=3).run("превет", timeout=5)).text == "Привет."
+    assert (await studio(attempts=3).run("превет", timeout=30)).text == "Привет."
     entries = await sandbox.journal(provider="yandexgpt")
     assert [entry["status"] for entry in entries] == ["UNAVAILABLE", "UNAVAILABLE", "OK"]
     assert len({entry["headers"]["idempotency-key"] for entry in entries}) == 1

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import datetime
 import ipaddress
+import os
 import random
 import socket
 import ssl
@@ -56,10 +57,15 @@ class Remote:
         return entries
 
 
+PLACE = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+PLACES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+
+
 def free_port() -> int:
-    """Below those the system gives to outgoing connections: no other test's takes it before it is listened on."""
+    """Below those the system gives to outgoing connections, and of those that no other process of the tests draws:
+    nobody takes it before it is listened on."""
     while True:
-        port = random.randrange(18_000, 32_000)
+        port = random.randrange(18_000 + PLACE, 32_000, PLACES)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
@@ -84,7 +90,7 @@ def full_backlog() -> Iterator[int]:
 async def sandbox() -> AsyncIterator[Remote]:
     running = Sandbox(Settings(http_port=free_port(), grpc_port=free_port(), journal_size=1000))
     await running.start()
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{running.http_port}", verify=False) as http:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{running.http_port}", timeout=30, verify=False) as http:
         yield Remote(running, http)
     await running.stop()
 

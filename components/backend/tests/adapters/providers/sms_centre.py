@@ -51,7 +51,7 @@ class SmsCentre:
 
     async def wait(self, event: str, count: int = 1) -> list[dict[str, Any]]:
         """Those of this name, once there are so many."""
-        async with asyncio.timeout(10), self._news:
+        async with asyncio.timeout(30), self._news:
             await self._news.wait_for(lambda: len(self.of(event)) >= count)
         return self.of(event)
 

@@ -53,7 +53,7 @@ class Receipts:
             self._news.notify_all()
 
     async def wait(self, count: int = 1) -> list[Receipt]:
-        async with asyncio.timeout(10), self._news:
+        async with asyncio.timeout(30), self._news:
             await self._news.wait_for(lambda: len(self.stored) >= count)
         return [receipt for _, receipt in self.stored]
 
@@ -76,7 +76,7 @@ class People:
             self._news.notify_all()
 
     async def wait(self, count: int = 1) -> None:
-        async with asyncio.timeout(10), self._news:
+        async with asyncio.timeout(30), self._news:
             await self._news.wait_for(lambda: len(self.wrote) >= count)
 
 
@@ -311,7 +311,7 @@ async def test_a_login_that_is_refused(senders: Make, centre: SmsCentre, login: 
 
 @pytest.mark.parametrize("system_id", ["hangup", "silent"])
 async def test_a_login_without_an_answer(senders: Make, centre: SmsCentre, system_id: str) -> None:
-    outcome = await senders(connect_timeout=0.5).send(channel(centre.port, systemId=system_id), send())
+    outcome = await senders(connect_timeout=2).send(channel(centre.port, systemId=system_id), send())
     assert isinstance(outcome, Refused)
     assert (outcome.refusal, outcome.step) == (Refusal.TEMPORARY, Step.CONNECT)
     assert "IP addresses" in (outcome.hint or "") or system_id == "silent"
@@ -319,7 +319,7 @@ async def test_a_login_without_an_answer(senders: Make, centre: SmsCentre, syste
 
 @pytest.mark.parametrize("end", ["99", "98"])
 async def test_a_submit_without_an_answer(senders: Make, centre: SmsCentre, end: str) -> None:
-    outcome = await senders(timeout=0.5).send(channel(centre.port), send(to=f"+791612345{end}"))
+    outcome = await senders(timeout=2).send(channel(centre.port), send(to=f"+791612345{end}"))
     assert isinstance(outcome, Unknown)
     assert len(await centre.wait("submit")) == 1
 
@@ -503,7 +503,7 @@ async def test_a_dead_centre_is_noticed(senders: Make) -> None:
         await connection.gone()
 
     async with Peer(behave) as peer:
-        kind = senders(enquire_every=0.05, connect_timeout=0.2)
+        kind = senders(enquire_every=0.05, connect_timeout=1)
         assert isinstance(await kind.send(channel(peer.port), send()), Unknown)
 
 
@@ -522,7 +522,7 @@ async def test_the_window(senders: Make) -> None:
     async with Peer(behave) as peer:
         kind, where = senders(timeout=20), channel(peer.port, window=1)
         first = asyncio.ensure_future(kind.send(where, send()))
-        await asyncio.wait_for(submitted.wait(), 5)
+        await asyncio.wait_for(submitted.wait(), 30)
         kind._timeout = 0.05
         assert isinstance(await kind.send(where, send()), Refused)
         ended.set()

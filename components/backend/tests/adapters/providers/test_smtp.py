@@ -186,7 +186,7 @@ async def test_idle_connections_are_closed(mailers: Make) -> None:
     async with mail_server() as server:
         mailer = mailers(idle=0.01)
         assert isinstance(await Email(mailer).send(channel(server.port, useTls=False), send()), Accepted)
-        await asyncio.wait_for(server.left.wait(), 5)
+        await asyncio.wait_for(server.left.wait(), 30)
         assert not mailer._lanes
 
 
@@ -354,7 +354,7 @@ def stopping_at(step: int, how: str) -> Callable[[Connection], Any]:
 async def test_cut_at_every_step(mailers: Make, step: int, how: str) -> None:
     """Until the final dot it was certainly not taken; after it nobody knows."""
     async with Peer(stopping_at(step, how)) as peer:
-        mailer = mailers(timeout=0.3 if how == "silence" else 10, connect_timeout=0.2 if how == "silence" else 5)
+        mailer = mailers(timeout=1.5 if how == "silence" else 10, connect_timeout=1 if how == "silence" else 5)
         outcome = await Email(mailer).send(channel(peer.port, useTls=False), send())
         if step == 5:
             assert isinstance(outcome, Unknown)
@@ -415,7 +415,7 @@ async def test_no_connection_becomes_free_in_time(mailers: Make) -> None:
         mailer = mailers(timeout=20, connections=1)
         kind, where = Email(mailer), channel(peer.port, useTls=False)
         first = asyncio.ensure_future(kind.send(where, send()))
-        await asyncio.wait_for(handed_over.wait(), 5)
+        await asyncio.wait_for(handed_over.wait(), 30)
         mailer.timeout = 0.05
         assert isinstance(await kind.send(where, send()), Refused)
         peer.connections[0].close()

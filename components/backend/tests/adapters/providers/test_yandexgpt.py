@@ -5,7 +5,6 @@ import logging
 import os
 import struct
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
@@ -20,7 +19,7 @@ from yandex.cloud.endpoint import api_endpoint_pb2, api_endpoint_service_pb2, ap
 
 from adapters.providers.conftest import KEY, Authority, Remote, free_port, gpt
 from adapters.providers.peer import Connection, Peer, answer, answering
-from eventually import eventually
+from eventually import eventually, own_clock
 from gonets.adapters.providers import yandexgpt
 from gonets.core.shared.errors import Category
 from gonets.core.tasks.model import ProviderError
@@ -74,8 +73,9 @@ class StandIn(stubs.TextGenerationServiceServicer):
 
 async def failure(provider: yandexgpt.YandexGPT, data: str = "превет") -> ProviderError:
     with pytest.raises(ProviderError) as caught:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60), own_clock() as clock:
             await provider.ask(data)
+    assert clock() < 15
     return caught.value
 
 
@@ -208,11 +208,10 @@ async def test_a_connection_lost_during_the_call(reply: bytes, reset: bool) -> N
 
 
 async def test_a_peer_that_never_answers() -> None:
-    async with Peer(Connection.gone) as peer:
-        began = time.monotonic()
+    async with Peer(Connection.gone) as peer, own_clock() as clock:
         error = await failure(gpt(f"127.0.0.1:{peer.port}", timeout=0.3))
+        assert clock() < 3
     assert error.category is Category.OUTCOME_UNKNOWN
-    assert time.monotonic() - began < 3
 
 
 async def test_a_server_that_never_answers() -> None:
@@ -232,7 +231,7 @@ async def test_a_network_that_swallows_everything(monkeypatch: pytest.MonkeyPatc
         proxy.freeze()
         assert (await failure(provider)).category is Category.OUTCOME_UNKNOWN
         proxy.thaw()
-        await eventually(lambda: answers(provider), "a new connection", timeout=5)
+        await eventually(lambda: answers(provider), "a new connection")
 
 
 async def test_an_answer_that_is_too_long() -> None:
@@ -440,7 +439,7 @@ async def test_a_stand_in_that_comes_up_later_is_found() -> None:
     provider = gpt(f"localhost:{port}")
     assert (await failure(provider)).category is Category.UNAVAILABLE
     async with StandIn(port=port):
-        await eventually(lambda: answers(provider), "it is found", timeout=5)
+        await eventually(lambda: answers(provider), "it is found")
 
 
 async def test_one_that_was_restarted_is_found_again() -> None:
@@ -450,7 +449,7 @@ async def test_one_that_was_restarted_is_found_again() -> None:
         await provider.ask("1")
     assert not await answers(provider)
     async with StandIn(port=port):
-        await eventually(lambda: answers(provider), "it is found", timeout=5)
+        await eventually(lambda: answers(provider), "it is found")
 
 
 async def test_the_wait_between_tries_to_connect_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -576,7 +575,7 @@ async def test_a_private_authority_is_trusted_by_the_environment(authority: Auth
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", PRIVATE, server.address, peer.url, env=environment, stdout=asyncio.subprocess.PIPE
         )
-        out, _ = await asyncio.wait_for(process.communicate(), 30)
+        out, _ = await asyncio.wait_for(process.communicate(), 60)
     assert out.decode().split("\n") == ["Привет.", "{'qc': 0}", ""]
 
 

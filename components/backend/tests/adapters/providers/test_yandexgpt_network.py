@@ -36,7 +36,7 @@ async def test_a_connection_that_is_forgotten_costs_one_timeout(sandbox):
             system_prompt="x",
             temperature=0,
             max_tokens=100,
-            timeout=3,
+            timeout=8,
         )
         assert (await gpt.ask("превет"))["text"] == "Привет."
         proxy.lose()

@@ -336,7 +336,7 @@ async def _one_consumer(broker):
 async def test_after_its_connection_was_closed_it_consumes_again_and_once(worker, broker):
     await broker.publish(TASKS, _task(1))
     await worker.has_run(1)
-    await eventually(lambda: broker.close_connections("gonets worker"), "the connection is listed")
+    await eventually(lambda: broker.close_connections("gonets worker"), "the connection is listed", timeout=60)
     await broker.publish(TASKS, _task(2))
     await worker.has_run(2)
     await eventually(lambda: _one_consumer(broker), "one consumer")
