@@ -54,11 +54,11 @@ class TestPermits:
 
 class TestTheLine:
     async def test_everybody_gets_a_later_place(self, worker):
-        budget, _ = await worker(rate=10)
-        places = [*await budget.place_in_line(3, SECOND), *await budget.place_in_line(2, SECOND)]
+        budget, _ = await worker(rate=1 / 60)
+        places = [*await budget.place_in_line(3, MINUTE), *await budget.place_in_line(2, MINUTE)]
         assert places == sorted(places)
-        assert places[0] >= SECOND - timedelta(milliseconds=100)
-        assert places[-1] - places[0] >= timedelta(seconds=0.3)
+        assert places[0] >= MINUTE - timedelta(milliseconds=100)
+        assert places[-1] - places[0] >= 3 * MINUTE
 
     async def test_a_line_that_was_served_begins_anew(self, worker, pool):
         budget, _ = await worker(rate=10)
@@ -77,7 +77,7 @@ class TestCircuits:
         await circuits.open("p", Open(MINUTE, DOWN), 1)
         circuit = (await circuits.read())["p"]
         assert (circuit.opened, circuit.failure) == (1, DOWN)
-        assert MINUTE - SECOND * 5 < circuit.pause_left <= MINUTE
+        assert MINUTE / 2 < circuit.pause_left <= MINUTE
 
     async def test_a_probe_is_one_caller_s_and_only_when_the_pause_is_over(self, circuits):
         await circuits.open("p", Open(MINUTE, DOWN), 1)
