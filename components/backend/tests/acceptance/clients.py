@@ -21,7 +21,8 @@ DEAD = "TaskProcessingQueue.dead"
 RESULTS = "TaskResultDeliveryQueue"
 FAILURES = "TaskFailureDeliveryQueue"
 
-PATIENCE = 30.0  # seconds: generous, for the machine may be busy; what must be quick is measured apart
+PATIENCE = 60.0
+"""Seconds: the machine may be busy, and a wake-up that got lost is repeated after 30 only."""
 
 
 until = functools.partial(eventually, timeout=PATIENCE)

@@ -57,7 +57,7 @@ async def _campaign(service, number):
     return answer.json()
 
 
-async def _when(service, number, condition, what, *, timeout=60.0):
+async def _when(service, number, condition, what, *, timeout=120.0):
     last = None
 
     async def look():
@@ -189,7 +189,7 @@ async def test_lost_wake_ups_are_sent_again(service, installation):
     await service.post(f"/campaigns/{made['id']}/start")
     await _when(service, made["id"], lambda one: one["counts"].get("sent", 0) > 300, "some to be sent")
     await asyncio.to_thread(_purge, installation)
-    found = await _when(service, made["id"], lambda one: one["status"] == "finished", "the end", timeout=90)
+    found = await _when(service, made["id"], lambda one: one["status"] == "finished", "the end", timeout=180)
     assert found["counts"] == {"sent": 6000}
     assert len({message["to"] for message in await service.inbox(provider="telegram")}) == 6000
 
@@ -228,7 +228,7 @@ async def test_a_worker_killed_in_the_middle_of_a_fan_out_costs_nothing(installa
         [held] = await _ask(installation, "SELECT worker FROM worker_life WHERE id = $1", row["life"])
         [killed] = [one for one in service.workers if held["worker"].endswith(f":{one.pid}")]
         killed.kill()
-    found = await _when(service, made["id"], lambda one: one["fannedOut"], "all messages", timeout=90)
+    found = await _when(service, made["id"], lambda one: one["fannedOut"], "all messages", timeout=180)
     assert (found["total"], found["counts"]) == (people, {"pending": people})
     [count] = await _ask(
         installation,

@@ -41,7 +41,7 @@ async def _sent_to(service):
     return Counter(message["to"] for message in await service.inbox(provider="twilio"))
 
 
-async def _all_delivered(service, campaign, count, *, timeout=90.0):
+async def _all_delivered(service, campaign, count, *, timeout=240.0):
     found = await _when(
         service, campaign["id"], lambda one: one["counts"].get("delivered") == count, "deliveries", timeout=timeout
     )

@@ -39,7 +39,7 @@ async def test_twenty_copies_at_one_moment_over_both_doors(
 
     heard: dict[str, Any] = {}
     while len(heard) < 10:  # each asked for itself, so each is answered; again is no harm
-        reply = await asyncio.wait_for(replies.get(), 30)
+        reply = await asyncio.wait_for(replies.get(), 60)
         heard[reply.correlation_id] = json.loads(reply.body)
     told = await queues.told(RESULTS, task_id)
     assert {answer.status_code for answer in answers} == {200}
@@ -86,7 +86,7 @@ async def test_a_copy_after_the_end_is_told_again_without_asking(
 
     await queues.send(task, reply_to=name, correlation_id="late")
 
-    reply = await asyncio.wait_for(replies.get(), 30)
+    reply = await asyncio.wait_for(replies.get(), 60)
     assert json.loads(reply.body) == first
     assert await queues.told(RESULTS, task["task_id"]) == first
     again = await answered(api, task)
@@ -106,7 +106,7 @@ async def test_a_failed_task_is_told_again_without_asking(
 
     await queues.send(task, reply_to=name, correlation_id="late")
 
-    reply = await asyncio.wait_for(replies.get(), 30)
+    reply = await asyncio.wait_for(replies.get(), 60)
     assert json.loads(reply.body)["error"]["category"] == "refused"
     assert (await answered(api, task)).json() == first.json()
     assert await sandbox.calls(task["data"]) == 1

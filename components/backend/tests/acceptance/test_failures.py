@@ -111,7 +111,7 @@ async def test_who_sent_by_queue_learns_of_the_failure(
         {"task_id": task_id, "task_type": "phone", "data": "+79170000003"}, reply_to=name, correlation_id="c"
     )
 
-    reply = await asyncio.wait_for(replies.get(), 30)
+    reply = await asyncio.wait_for(replies.get(), 60)
     assert reply.correlation_id == "c"
     assert json.loads(reply.body) == await queues.told(FAILURES, task_id)
 

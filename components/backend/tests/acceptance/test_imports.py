@@ -32,7 +32,7 @@ class Imports(Service):
             found = await self.look(number)
             return found if found["finishedAt"] else None
 
-        return await until(look, f"the end of import {number}", timeout=120)
+        return await until(look, f"the end of import {number}", timeout=240)
 
     async def report(self, number):
         answer = await self.http.get(f"/api/v1/contacts/imports/{number}/report")

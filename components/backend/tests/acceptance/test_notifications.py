@@ -63,7 +63,7 @@ class Service:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    async def ended(self, number, *, timeout=60.0) -> dict[str, Any]:
+    async def ended(self, number, *, timeout=120.0) -> dict[str, Any]:
         async def look():
             found = await self.get(number)
             return found if found["finishedAt"] else None

@@ -53,7 +53,7 @@ class Own:
 
         await until(look, f"{at_least} calls")
 
-    async def done(self, ids: list[int], *, timeout: float = 40) -> None:
+    async def done(self, ids: list[int], *, timeout: float = 90) -> None:
         """All are done, each with a row of its own, and all were told."""
 
         async def look() -> bool:
@@ -188,7 +188,7 @@ async def test_a_task_that_kills_its_workers_is_set_aside_and_nothing_with_it(
     await own.queues.send({"task_id": deadly, "task_type": "phone", "data": DEADLY})
     await own.sandbox.fault("yandexgpt", latency_ms=1000)  # for those who ask again
 
-    await until(over, "one is set aside, the others are done", timeout=120)
+    await until(over, "one is set aside, the others are done", timeout=240)
 
     told = await own.queues.told(FAILURES, deadly)
     assert told["error"]["category"] == "poison"
@@ -212,7 +212,7 @@ async def test_a_lost_wake_up_is_sent_again(own: Own, new_id: Callable[[], int])
     async def woken() -> bool:
         return await own.queues.count(TASKS) >= 5
 
-    await until(woken, "woken", timeout=60)
+    await until(woken, "woken")
     await (await own.queues.channel.get_queue(TASKS)).purge()
 
     # The sweep looks 30 s after a wake-up: here those 30 s are over.

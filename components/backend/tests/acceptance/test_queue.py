@@ -89,7 +89,7 @@ async def test_the_result_is_also_sent_to_whom_the_sender_names(queues: Queues, 
         {"task_id": task_id, "task_type": "phone", "data": "9168-233-454"}, reply_to=name, correlation_id="мой-1"
     )
 
-    reply = await asyncio.wait_for(replies.get(), 30)
+    reply = await asyncio.wait_for(replies.get(), 60)
     assert reply.correlation_id == "мой-1"
     assert reply.content_type == "application/json"
     assert json.loads(reply.body) == await queues.told(RESULTS, task_id)
@@ -107,7 +107,7 @@ async def test_direct_reply_to(queues: Queues, new_id: Callable[[], int]) -> Non
         correlation_id="direct",
     )
 
-    reply = await asyncio.wait_for(replies.get(), 30)
+    reply = await asyncio.wait_for(replies.get(), 60)
     assert reply.correlation_id == "direct"
     assert json.loads(reply.body) == await queues.told(RESULTS, task_id)
 
@@ -146,7 +146,7 @@ async def test_a_conflict_is_set_aside_and_told(
 
     await queues.send(other, reply_to=name, correlation_id="c-9", headers={"theirs": 1}, content_type="text/x")
 
-    reply = await asyncio.wait_for(replies.get(), 30)
+    reply = await asyncio.wait_for(replies.get(), 60)
     assert reply.correlation_id == "c-9"
     told = json.loads(reply.body)
     assert told == {"task_id": task_id, "error": {"category": "conflict", "reason": told["error"]["reason"]}}

@@ -100,7 +100,7 @@ async def test_what_people_write_to_a_bot(sandbox):
 
 
 async def test_a_long_poll_ends_with_the_news(sandbox, until: Until):
-    poll = asyncio.ensure_future(sandbox.http.post(f"{BOT}/getUpdates", json={"timeout": 30}, timeout=20))
+    poll = asyncio.ensure_future(sandbox.http.post(f"{BOT}/getUpdates", json={"timeout": 30}, timeout=25))
 
     async def waits() -> bool:
         return bool(await sandbox.journal(operation="getUpdates"))
@@ -306,7 +306,7 @@ async def test_an_api_key_and_a_chosen_token(sandbox):
 
 
 async def test_how_many_at_one_time(sandbox):
-    await sandbox.settings("twilio", max_concurrent=2, early_ms=200)
+    await sandbox.settings("twilio", max_concurrent=2, early_ms=3000)
     answers = await asyncio.gather(*(sandbox.http.post(MESSAGES, auth=LOGIN, data=FORM) for _ in range(4)))
     assert sorted(answer.status_code for answer in answers) == [201, 201, 429, 429]
     assert next(answer for answer in answers if answer.status_code == 429).json()["code"] == 20429
@@ -364,7 +364,7 @@ async def test_manners_of_calling_back(sandbox, receiver, until: Until, manner, 
 
 
 async def test_a_callback_before_the_answer(sandbox, receiver, until: Until):
-    await sandbox.settings("twilio", step_ms=0, early_ms=400)
+    await sandbox.settings("twilio", step_ms=0, early_ms=3000)
     answering = asyncio.ensure_future(
         sandbox.http.post(MESSAGES, auth=LOGIN, data=FORM | {"StatusCallback": receiver.url})
     )

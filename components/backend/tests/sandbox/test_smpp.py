@@ -10,7 +10,7 @@ import smpp34
 
 async def bind(sandbox, system_id: str = "gonets", password: str = "secret") -> smpp34.Smsc:
     client = smpp34.Client(
-        "127.0.0.1", sandbox.running.smpp_port, system_id, password, bind_type="TRX", connect_timeout_ms=1000
+        "127.0.0.1", sandbox.running.smpp_port, system_id, password, bind_type="TRX", connect_timeout_ms=30_000
     )
     return await client.connect()
 
