@@ -16,11 +16,16 @@ from urllib.parse import quote
 
 import asyncpg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from gonets.adapters.postgres.migrate import migrate
 from gonets.adapters.postgres.pool import Pool
 from gonets.adapters.postgres.tables import metadata
 from gonets.settings import Database, Rabbit
+
+# A pause of the machine says nothing of an example that was just being made or tried.
+settings.register_profile("unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def _strings(value):
                 yield from _strings(item)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(ANY_JSON)
 def test_whatever_comes_out_is_utf_8_without_nul(value):
     text = to_jsonb(value)
@@ -37,7 +37,6 @@ def test_whatever_comes_out_is_utf_8_without_nul(value):
     assert not any("\0" in string for string in _strings(json.loads(text)))
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
 def test_what_can_be_stored_is_left_as_it_is(text):
     assert storable(text) == text
