@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import aio_pika
 import httpx
 from aio_pika.abc import AbstractIncomingMessage
+from aiormq.exceptions import ChannelNotFoundEntity
 
 from eventually import eventually
 
@@ -56,8 +57,8 @@ class Queues:
     async def find(
         self, queue: str, wanted: Callable[[AbstractIncomingMessage], bool], what: str, *, timeout: float = PATIENCE
     ) -> AbstractIncomingMessage:
-        """The first message that is wanted, taken off the queue; those before it are kept for the next who looks."""
-        source = await self.channel.get_queue(queue, ensure=False)
+        """The first message that is wanted, taken off the queue; those before it are kept for the next who looks. A
+        queue that is not there yet is waited for."""
         kept = self._kept.setdefault(queue, [])
 
         async def look() -> AbstractIncomingMessage | None:
@@ -65,10 +66,14 @@ class Queues:
                 if wanted(message):
                     kept.remove(message)
                     return message
-            while message := await source.get(no_ack=True, fail=False):
-                if wanted(message):
-                    return message
-                kept.append(message)
+            source = await self.channel.get_queue(queue, ensure=False)
+            try:
+                while message := await source.get(no_ack=True, fail=False):
+                    if wanted(message):
+                        return message
+                    kept.append(message)
+            except ChannelNotFoundEntity:
+                await self.channel.reopen()
             return None
 
         return await until(look, f"{what} on {queue}", timeout=timeout)

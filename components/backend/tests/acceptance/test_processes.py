@@ -127,7 +127,7 @@ async def test_after_kill_9_the_tasks_go_on_elsewhere(own: Own, new_id: Callable
 
     victim.kill()
 
-    await own.done(ids)
+    await own.done(ids, timeout=40)
     assert await own.db.fetchval("SELECT min(takeovers) FROM task") == 1
     assert await own.sandbox.calls() == 40
 
