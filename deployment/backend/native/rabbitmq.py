@@ -125,7 +125,7 @@ class PrivateRabbit(PrivateServer):
             headers={"Authorization": f"Basic {token}", "Content-Type": "application/json"},
         )
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=10) as answer:
+        with opener.open(request, timeout=60) as answer:
             return json.loads(answer.read() or b"null")
 
     def pid(self) -> int | None:

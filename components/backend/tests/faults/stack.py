@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 import asyncpg
 
-from acceptance.stack import Process, free_port
+from acceptance.stack import START, Process, free_port
 from faults.machines import Machines
 from proxy import Proxy
 
@@ -123,7 +123,7 @@ class Stack:
 
     def _migrate(self) -> None:
         process = Process("migrate", self._environment("scheduler"), self.logs / "migrate.log")
-        assert process.exit_code() == 0, process.log
+        assert process.exit_code(timeout=START) == 0, process.log
 
     def _environment(self, kind: str) -> dict[str, str]:
         found: dict[str, object] = self.machines.variables() | {
@@ -270,7 +270,7 @@ class Stack:
         postgres = self.machines.postgres
         connection = await asyncpg.connect(
             host="127.0.0.1", port=postgres.port, user=postgres.role, password=postgres.password, database=self.name,
-            timeout=5, command_timeout=10,
+            timeout=20, command_timeout=60,
         )  # fmt: skip
         try:
             yield connection
