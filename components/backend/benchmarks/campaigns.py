@@ -21,12 +21,9 @@ from benchmarks.contacts import fill
 from benchmarks.report import Line
 from benchmarks.stage import Stage
 from benchmarks.statistics import percentile
-from gonets.adapters.postgres.campaigns import (
-    PostgresCampaignMessages,
-    PostgresCampaigns,
-    PostgresCampaignWork,
-    PostgresChunkLine,
-)
+from gonets.adapters.postgres.campaign_wakes import PostgresChunkLine
+from gonets.adapters.postgres.campaign_work import PostgresCampaignWork
+from gonets.adapters.postgres.campaigns import PostgresCampaignMessages, PostgresCampaigns
 from gonets.adapters.postgres.lifeline import PostgresLifeline
 from gonets.adapters.postgres.pool import Pool
 from gonets.core.campaigns.fan_out import RunCampaign

@@ -31,7 +31,7 @@ import uvloop
 
 from benchmarks.report import Line
 from benchmarks.stage import BenchError, Child, Contestant, Stage, end, until
-from gonets.adapters.postgres.campaigns import PostgresCampaignWork
+from gonets.adapters.postgres.campaign_work import PostgresCampaignWork
 from gonets.adapters.postgres.lifeline import PostgresLifeline
 from gonets.adapters.postgres.pool import Pool
 from gonets.adapters.providers.transport import HttpTransport

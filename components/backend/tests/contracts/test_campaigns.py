@@ -10,14 +10,9 @@ import pytest
 
 from eventually import eventually
 from fakes.campaigns import FakeCampaignMessages, FakeCampaigns
-from gonets.adapters.postgres.campaigns import (
-    CHUNK,
-    PostgresCampaignMessages,
-    PostgresCampaigns,
-    PostgresCampaignWakes,
-    PostgresCampaignWork,
-    PostgresChunkLine,
-)
+from gonets.adapters.postgres.campaign_wakes import PostgresCampaignWakes, PostgresChunkLine
+from gonets.adapters.postgres.campaign_work import CHUNK, PostgresCampaignWork
+from gonets.adapters.postgres.campaigns import PostgresCampaignMessages, PostgresCampaigns
 from gonets.adapters.postgres.lifeline import PostgresLifeline
 from gonets.adapters.postgres.pool import Pool
 from gonets.core.campaigns.model import Campaign, Content, Status

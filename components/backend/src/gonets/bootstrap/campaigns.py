@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from gonets.adapters.postgres.campaign_wakes import PostgresCampaignWakes, PostgresChunkLine
+from gonets.adapters.postgres.campaign_work import PostgresCampaignWork
 from gonets.adapters.postgres.campaigns import (
     PostgresAudiences,
     PostgresCampaignMessages,
     PostgresCampaigns,
-    PostgresCampaignWakes,
-    PostgresCampaignWork,
-    PostgresChunkLine,
     PostgresCrowds,
 )
 from gonets.adapters.postgres.lifeline import PostgresLifeline

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gonets.adapters.postgres.campaigns import PostgresChunkLine
+from gonets.adapters.postgres.campaign_wakes import PostgresChunkLine
 from gonets.adapters.postgres.chunks import PostgresChunks
 from gonets.adapters.postgres.lifeline import PostgresLifeline
 from gonets.adapters.postgres.notifications import PostgresNotifications

@@ -8,7 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from gonets.adapters.postgres.campaigns import campaign_from_row, chunk_from_row
+from gonets.adapters.postgres.campaign_work import chunk_from_row
+from gonets.adapters.postgres.campaigns import campaign_from_row
 from gonets.adapters.postgres.jsonb import storable, to_jsonb
 from gonets.adapters.postgres.lifeline import PostgresLifeline
 from gonets.adapters.postgres.pool import Pool
