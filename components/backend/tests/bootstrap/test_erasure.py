@@ -6,6 +6,7 @@ import pytest
 
 from gonets.adapters.postgres.erasure import PostgresErasures
 from gonets.adapters.postgres.tables import metadata
+from gonets.adapters.postgres.wakes import PostgresTaskWakes
 from gonets.bootstrap.erasure import erase
 from gonets.bootstrap.retention import remove_expired
 from gonets.bootstrap.scheduler import SchedulerContainer
@@ -154,11 +155,30 @@ async def test_what_was_asked_about_their_phone_goes_as_soon_as_it_has_ended(htt
     await pool.fetch("UPDATE contact_question SET task_id = 1")
     await http.post(f"/api/v1/contacts/{contact}/erase")
     [asked] = await pool.fetch("SELECT * FROM task WHERE task_id = 1")
-    assert (asked["data"], asked["status"]) == ("", "done")
+    assert (asked["data"], asked["status"]) == ("(erased)", "done")
     [result] = await pool.fetch("SELECT data FROM integration_service WHERE id = $1", asked["result_id"])
     assert json.loads(result["data"]) == {}
     # The other one was asked by somebody else.
     assert await where(pool, PHONE) == {"task", "integration_service"}
+
+
+@pytest.mark.parametrize("status", ["done", "failed"])
+async def test_a_task_that_was_erased_is_still_a_task(http, pool, contact, status):
+    await pool.fetch(
+        "INSERT INTO task (task_id, task_type, data, status, error_category, error_reason, wake_at)"
+        " VALUES (1, 'phone', $1, $2::task_status, 'refused', 'r', clock_timestamp())",
+        PHONE,
+        status,
+    )
+    await pool.fetch("DELETE FROM contact_question")
+    await pool.fetch("INSERT INTO contact_question (contact_id, task_id, phone) VALUES ($1, 1, $2)", contact, PHONE)
+    await http.post(f"/api/v1/contacts/{contact}/erase")
+    listed = await http.get("/api/v1/tasks")
+    assert listed.status_code == 200, listed.text
+    assert [(task["task_id"], task["data"]) for task in listed.json()["tasks"]] == [(1, "(erased)")]
+    # Nobody asks about it again by mistake, and its end is told all the same.
+    assert (await http.get("/api/v1/failed/tasks")).json()["tasks"] == []
+    assert [wake.task.task_id for wake in await PostgresTaskWakes(pool).due(limit=10)] == [1]
 
 
 async def test_words_that_come_later_are_erased_by_the_scheduler(http, pool, contact, container):

@@ -96,7 +96,8 @@ WHERE c.owner_id = $1 AND c.id = $2 AND s.owner_id = $1
                               ('telegramChatId', lower(c.telegram_chat_id)))
 """
 
-# What is asked at this moment ends by itself, and is erased with the next call.
+# What is asked at this moment ends by itself, and is erased with the next call. A task has data, so a word stands in
+# its place; one that failed is not to be asked about again.
 _ANSWERS = """
 WITH asked AS (
     SELECT t.task_id, t.result_id FROM task t JOIN erasure e ON t.task_id = ANY(e.task_ids)
@@ -106,7 +107,9 @@ WITH asked AS (
 ), tries AS (
     UPDATE task_attempt SET answer = NULL WHERE task_id IN (SELECT task_id FROM asked)
 )
-UPDATE task SET data = '' WHERE task_id IN (SELECT task_id FROM asked)
+UPDATE task
+SET data = '(erased)', dropped_at = CASE WHEN status = 'failed' THEN coalesce(dropped_at, clock_timestamp()) END
+WHERE task_id IN (SELECT task_id FROM asked)
 """
 
 _RECENT = """
