@@ -649,7 +649,7 @@ async def test_what_the_operators_secret_signs_is_about_the_operators_attempts_o
 
     book = FakeReportBook(world.table)
     note = NoteReports(book, world.note, world.table.strays, world.note.observer, world.table.now)
-    take = TakeCallback(book, world, {ChannelType.SMS_SMPP: operators}, note, world.url, read)
+    take = TakeCallback(book, world, {ChannelType.SMS_SMPP: operators}, note, world.url, read, moment=0)
     with pytest.raises(Forbidden):
         await take(ChannelType.SMS_SMPP, reference, "", b"x", "of 0")
     with pytest.raises(Forbidden):
@@ -659,12 +659,19 @@ async def test_what_the_operators_secret_signs_is_about_the_operators_attempts_o
     [attempt] = row.found.attempts
     row.found = replace(row.found, attempts=(replace(attempt, channel=key_of(operators)),))
 
+    looked, enter = [], book.enter
+
+    async def overtaken(*said):
+        looked.append(said)
+        return None if len(looked) == 1 else await enter(*said)
+
     async def find(reference):
         raise AssertionError("it need not be looked for")
 
-    book.find = find
+    book.enter, book.find = overtaken, find
     await take(ChannelType.SMS_SMPP, reference, "", b"x", "of 0")
     assert (await world.read.one(1, number)).status is Status.DELIVERED
+    assert len(looked) == 2
 
 
 async def test_a_provider_is_kept_waiting_for_the_database_but_not_for_ever(world):

@@ -79,7 +79,7 @@ class _Entry(NamedTuple):
 class PostgresReportBook:
     """Implements ReportBook. `observe` hears the sizes of batches.
 
-    One batch of a kind at a time: of two that overlap each carries half, planning one costs as much as ten of its rows,
+    One batch of a kind at a time: of two that overlap each carries half, planning one costs as much as eight of its rows,
     and the second waits for the first, for the counts of their campaign.
     """
 
