@@ -79,8 +79,8 @@ class _Entry(NamedTuple):
 class PostgresReportBook:
     """Implements ReportBook. `observe` hears the sizes of batches.
 
-    One batch of a kind at a time: of two that overlap each carries half, planning one costs as much as eight of its rows,
-    and the second waits for the first, for the counts of their campaign.
+    One batch of a kind at a time: of two that overlap each carries half, planning one costs as much as eight of its
+    rows, and the second waits for the first, for the counts of their campaign.
     """
 
     def __init__(self, pool: Pool, observe: Observe = nobody) -> None:
