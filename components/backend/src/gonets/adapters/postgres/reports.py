@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
 from typing import NamedTuple
 
 from gonets.adapters.postgres.jsonb import storable, to_jsonb
@@ -152,7 +151,7 @@ class PostgresReportBook:
         await self._pool.fetch("DELETE FROM early_receipt WHERE id = ANY ($1::bigint[])", list(kept))
 
 
-def _to_row(entry: _Entry) -> tuple[int | str | datetime | None, ...]:
+def _to_row(entry: _Entry) -> tuple[object, ...]:
     after, by = entry.after, entry.by
     return (
         entry.id,
