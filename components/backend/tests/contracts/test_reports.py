@@ -120,6 +120,19 @@ async def test_what_is_entered_is_what_the_long_way_would_enter(sides, receipt, 
     assert after.version > found.version
 
 
+async def test_of_two_channels_only_the_one_that_was_asked_for_is_heard(sides):
+    found = await sides.sent()
+    [attempt] = found.attempts
+    queued = TAKEN.reported(Receipt(Delivery.SENT, final=False, provider_id="p-1", code="queued"), THEN)
+    for said in (TAKEN.reported(DELIVERED, THEN), queued):
+        for other in (replace(KEY, id=0), replace(KEY, type=ChannelType.SMS_SMPP)):
+            assert await sides.book.enter(attempt.reference, said, other) is None
+    assert await sides.store.get(found.id) == found
+    assert await sides.book.enter(attempt.reference, queued, KEY) == KEY
+    assert await sides.book.enter(attempt.reference, TAKEN.reported(DELIVERED, THEN), KEY) == KEY
+    assert (await sides.store.get(found.id)).status is Status.DELIVERED
+
+
 async def test_what_says_nothing_new_changes_nothing(sides):
     found = await sides.sent()
     said = TAKEN.reported(Receipt(Delivery.SENT, final=False, provider_id="p-1", code="queued"), THEN)

@@ -31,7 +31,7 @@ from gonets.core.contacts import suppression
 from gonets.core.contacts.suppression import Entry, HeedOptOuts, Source
 from gonets.core.identity.model import Principal, Role
 from gonets.core.notifications.callbacks import TakeCallback
-from gonets.core.notifications.dispatch import FindRoute, RunNotification, new_stamp
+from gonets.core.notifications.dispatch import FindRoute, RunNotification, key_of, new_stamp
 from gonets.core.notifications.model import AttemptState, NewNotification, Status, TemplateUse
 from gonets.core.notifications.ports import Later
 from gonets.core.notifications.recent import RecentChannels
@@ -617,7 +617,7 @@ async def test_callbacks_are_believed_when_they_are_signed(world, caplog):
 
     book = FakeReportBook(world.table)
     note = NoteReports(book, world.note, world.table.strays, world.note.observer, world.table.now)
-    take = TakeCallback(book, world, note, world.url, read)
+    take = TakeCallback(book, world, {}, note, world.url, read)
     reference = found.attempts[0].reference
     with pytest.raises(Forbidden):
         await take(ChannelType.SMS_SMPP, reference, "a=1", b"x", "wrong")
@@ -635,6 +635,43 @@ async def test_callbacks_are_believed_when_they_are_signed(world, caplog):
     await take(ChannelType.SMS_SMPP, reference, "a=1", b"x", "right")
     assert (await world.read.one(1, number)).status is Status.DELIVERED
     assert seen[-1] == (3, f"https://gonets.example.com/{reference}?a=1", b"x")
+
+
+async def test_what_the_operators_secret_signs_is_about_the_operators_attempts_only(world):
+    world.add(3, ChannelType.SMS_SMPP)
+    world.public = "https://gonets.example.com"
+    number = await world.hand_in(recipient=Recipient(phone="+79161234567"))
+    reference = (await world.go(number)).attempts[0].reference
+    operators = replace(world.channels[3], id=0, owner_id=None)
+
+    def read(channel, url, body, signature):
+        return Receipt(Delivery.DELIVERED, final=True) if signature == f"of {channel.id}" else None
+
+    book = FakeReportBook(world.table)
+    note = NoteReports(book, world.note, world.table.strays, world.note.observer, world.table.now)
+    take = TakeCallback(book, world, {ChannelType.SMS_SMPP: operators}, note, world.url, read, moment=0)
+    with pytest.raises(Forbidden):
+        await take(ChannelType.SMS_SMPP, reference, "", b"x", "of 0")
+    with pytest.raises(Forbidden):
+        await take(ChannelType.SMS_SMPP, reference, "", b"x", "nobody's")
+    assert (await world.read.one(1, number)).status is Status.SENT
+    row = world.table.rows[number]
+    [attempt] = row.found.attempts
+    row.found = replace(row.found, attempts=(replace(attempt, channel=key_of(operators)),))
+
+    looked, enter = [], book.enter
+
+    async def overtaken(*said):
+        looked.append(said)
+        return None if len(looked) == 1 else await enter(*said)
+
+    async def find(reference):
+        raise AssertionError("it need not be looked for")
+
+    book.enter, book.find = overtaken, find
+    await take(ChannelType.SMS_SMPP, reference, "", b"x", "of 0")
+    assert (await world.read.one(1, number)).status is Status.DELIVERED
+    assert len(looked) == 2
 
 
 async def test_a_provider_is_kept_waiting_for_the_database_but_not_for_ever(world):
@@ -656,12 +693,12 @@ async def test_a_provider_is_kept_waiting_for_the_database_but_not_for_ever(worl
     def read(*_):
         return Receipt(Delivery.DELIVERED, final=True)
 
-    take = TakeCallback(book, world, note, world.url, read)
+    take = TakeCallback(book, world, {}, note, world.url, read)
     await take(ChannelType.SMS_SMPP, reference, "", b"x", "right")
     assert (await world.read.one(1, number)).status is Status.DELIVERED
     away[0] = 1000
     with pytest.raises(Unavailable, match="the database is away"):
-        await TakeCallback(book, world, note, world.url, read, patience=0.1)(
+        await TakeCallback(book, world, {}, note, world.url, read, patience=0.1)(
             ChannelType.SMS_SMPP, reference, "", b"x", "right"
         )
 

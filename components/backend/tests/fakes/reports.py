@@ -29,10 +29,10 @@ class FakeReportBook:
         early = row.found.campaign_id is not None and not row.found.attempts
         return Named(row.found.owner_id, None) if early else None
 
-    async def enter(self, reference: str, after: Attempt) -> ChannelKey | None:
+    async def enter(self, reference: str, after: Attempt, by: ChannelKey | None = None) -> ChannelKey | None:
         row = self.table.rows.get(notification_of(reference) or 0)
         attempt = row.found.attempt(reference) if row else None
-        if row is None or attempt is None:
+        if row is None or attempt is None or (by is not None and attempt.channel != by):
             return None
         if after.state is AttemptState.ACCEPTED:
             known = attempt.provider_id is not None or after.provider_id is None

@@ -153,6 +153,7 @@ def doors(
         callback=TakeCallback(
             book,
             RecentChannels(channels),
+            channels.operator,
             NoteReports(book, note, store.strays, note.observer, now),
             callback_url(settings),
             read_callback,

@@ -7,7 +7,7 @@ import sys
 import uvicorn
 
 from gonets.bootstrap.api import ApiContainer
-from gonets.entrypoints.process import configured, run
+from gonets.entrypoints.process import configured, run, settled
 
 
 def main() -> None:
@@ -23,9 +23,11 @@ def main() -> None:
         await operator_pool.open()
         await crowd_pool.open()
         await inbox.start(patience=2.0)
+        served = container.served()
+        settled()
         server = uvicorn.Server(
             uvicorn.Config(
-                container.served(),
+                served,
                 log_config=None,
                 access_log=False,
                 timeout_graceful_shutdown=15,

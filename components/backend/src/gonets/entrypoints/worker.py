@@ -1,7 +1,6 @@
 """gonets worker: takes tasks and notifications from their queues, asks the providers and sends."""
 
 import asyncio
-import gc
 import sys
 from collections.abc import Sequence, Set
 
@@ -10,7 +9,7 @@ from gonets.adapters.rabbitmq.consumer import TaskConsumer
 from gonets.adapters.rabbitmq.receiver import Receiver
 from gonets.adapters.telemetry import metrics
 from gonets.bootstrap.worker import WorkerContainer
-from gonets.entrypoints.process import configured, every, run
+from gonets.entrypoints.process import configured, every, run, settled
 
 _LISTEN_EVERY = 60.0  # seconds
 
@@ -48,9 +47,7 @@ def main() -> None:
         await lifeline.start()
         for receiver in receivers:
             await receiver.start()
-        # What is there now stays: the collector need not look at it again, nor stop the loop for every 700 new objects.
-        gc.freeze()
-        gc.set_threshold(20_000)
+        settled()
 
         async def refresh() -> None:
             await container.gates().refresh()

@@ -3,9 +3,12 @@
 import httpx
 import pytest
 from fastapi import APIRouter
+from prometheus_client import CollectorRegistry
 
 from gonets.adapters.http.app import PREFIX, create_app
 from gonets.adapters.http.callbacks import router, short
+from gonets.adapters.telemetry.http import MeteredApp
+from gonets.adapters.telemetry.metrics import HttpMetrics
 from gonets.core.channels.model import ChannelType
 from gonets.core.shared.errors import Forbidden, NotFound, Unavailable
 
@@ -29,9 +32,15 @@ def take():
 
 
 @pytest.fixture
-async def client(take):
+def registry():
+    return CollectorRegistry()
+
+
+@pytest.fixture
+async def client(take, registry):
     app = create_app([router(take, take)], APIRouter(), documentation=False, first=[short(take, PREFIX)])
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+    transport = httpx.ASGITransport(MeteredApp(app, registry, HttpMetrics(registry)), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         yield client
 
 
@@ -44,7 +53,17 @@ async def test_everything_that_is_signed_is_handed_on(client, take):
     assert take.came[1] == (ChannelType.SMS_TWILIO, "12-1-abc", "", b"", "")
 
 
-@pytest.mark.parametrize(("error", "status"), [(Forbidden("x"), 403), (NotFound("x"), 404), (Unavailable("x"), 503)])
+@pytest.mark.parametrize("path", ["12-1-abc", "a_b"])
+async def test_both_ways_are_counted_as_one(client, registry, path):
+    status = str((await client.post(f"/api/v1/callbacks/twilio/{path}")).status_code)
+    labels = {"method": "POST", "route": "/api/v1/callbacks/twilio/{reference}", "status": status}
+    assert registry.get_sample_value("gonets_http_requests_total", labels) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(Forbidden("x"), 403), (NotFound("x"), 404), (Unavailable("x"), 503), (ValueError("a bug"), 500)],
+)
 async def test_refusals_are_problems(client, take, error, status):
     take.error = error
     answer = await client.post("/api/v1/callbacks/twilio/12-1-abc")

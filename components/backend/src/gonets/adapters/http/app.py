@@ -7,8 +7,8 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
-from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gonets.adapters.http import problems
@@ -43,16 +43,19 @@ def create_app(
     *,
     documentation: bool,
     longer: Mapping[str, int] = {},
-    first: Sequence[BaseRoute] = (),
+    first: Sequence[Middleware] = (),
 ) -> FastAPI:
     """`documentation`: whether the OpenAPI document, Swagger and ReDoc are served. `longer`: how many bytes the bodies
-    of some paths may have, which are not read into memory. `first`: routes, with their whole paths, that are looked at
-    before all others."""
+    of some paths may have, which are not read into memory. `first`: what answers some requests before the framework
+    looks for a route."""
     about: dict[str, Any] = {
         "title": "Gonets",
         "version": version("gonets"),
         "description": _DESCRIPTION,
         "license_info": {"name": "MIT", "identifier": "MIT"},
+        # Requests are traced and counted around the application, and not a second time in it.
+        "telemetry": {"tracing": False, "metrics": False, "logs": False},
+        "middleware": [Middleware(_BodyLimit, longer={PREFIX + path: most for path, most in longer.items()}), *first],
     }
     if documentation:
         app: FastAPI = FastAPIOffline(
@@ -67,7 +70,6 @@ def create_app(
     for router in routers:
         app.include_router(router, prefix=PREFIX)
     app.include_router(health)
-    app.router.routes[:0] = first
     if documentation:
         app.add_api_route(
             "/docs",
@@ -76,7 +78,6 @@ def create_app(
             response_class=RedirectResponse,
         )
     problems.install(app)
-    app.add_middleware(_BodyLimit, longer={f"{PREFIX}{path}": most for path, most in longer.items()})
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:

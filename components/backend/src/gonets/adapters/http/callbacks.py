@@ -2,44 +2,52 @@
 
 import re
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Request, Response
-from starlette.routing import Match, Route
-from starlette.types import Scope
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gonets.adapters.http import problems
 from gonets.adapters.http.camel import MAX_ID
 from gonets.adapters.http.problems import TOO_LARGE, responses
 from gonets.core.channels.model import ChannelType
 from gonets.core.notifications.callbacks import TakeCallback
 from gonets.core.notifications.incoming import TakeIncomingCall
+from gonets.core.shared.errors import GonetsError
 
 _NO_ANSWER = '<?xml version="1.0" encoding="UTF-8"?><Response/>'
 
 
-_REFERENCE = re.compile(r"[0-9A-Za-z-]{1,100}")
+class _Short:
+    """The status callback without the framework's part: of these calls there are as many as messages. Takes what it
+    understands; the rest goes on to the route of the same path, which explains what is wrong."""
+
+    def __init__(self, app: ASGIApp, take: TakeCallback, prefix: str) -> None:
+        self._app = app
+        self._take = take
+        self._understood = re.compile(f"{re.escape(prefix)}/callbacks/twilio/([0-9A-Za-z-]{{1,100}})")
+        self.path = f"{prefix}/callbacks/twilio/{{reference}}"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        found = self._understood.fullmatch(scope["path"]) if scope["type"] == "http" else None
+        if found is None or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        scope["route"] = self  # by whose path it is counted
+        request = Request(scope, receive)
+        query, signature = scope["query_string"].decode("latin-1"), request.headers.get("x-twilio-signature", "")
+        response: Response = Response(status_code=HTTPStatus.NO_CONTENT)
+        try:
+            await self._take(ChannelType.SMS_TWILIO, found[1], query, await request.body(), signature)
+        except GonetsError as error:
+            response = problems.of(error)
+        await response(scope, receive, send)
 
 
-class _Short(Route):
-    """Takes what it understands; the rest goes to the route of the same path that explains what is wrong."""
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        match, found = super().matches(scope)
-        if match is not Match.FULL or not _REFERENCE.fullmatch(found["path_params"]["reference"]):
-            return Match.NONE, {}
-        return match, {**found, "route": self}
-
-
-def short(take: TakeCallback, prefix: str) -> Route:
-    """The status callback without the framework's part: of these calls there are as many as messages."""
-
-    async def twilio_callback(request: Request) -> Response:
-        body, signature = await request.body(), request.headers.get("x-twilio-signature", "")
-        reference: Any = request.path_params["reference"]
-        await take(ChannelType.SMS_TWILIO, reference, request.url.query, body, signature)
-        return Response(status_code=HTTPStatus.NO_CONTENT)
-
-    return _Short(f"{prefix}/callbacks/twilio/{{reference}}", twilio_callback, methods=["POST"])
+def short(take: TakeCallback, prefix: str) -> Middleware:
+    """Answers most status callbacks."""
+    return Middleware(_Short, take=take, prefix=prefix)
 
 
 def router(take: TakeCallback, take_incoming: TakeIncomingCall) -> APIRouter:

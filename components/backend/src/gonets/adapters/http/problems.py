@@ -117,6 +117,10 @@ def problem(
 
 async def _on_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, GonetsError)  # noqa: S101 - what it is registered for
+    return of(error)
+
+
+def of(error: GonetsError) -> JSONResponse:
     if isinstance(error, Unavailable):  # ours, not a provider's
         if isinstance(error, Unexplained):
             log.error("the database refused", extra={"reason": error.reason}, exc_info=error)

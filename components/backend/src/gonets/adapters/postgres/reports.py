@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
 from typing import NamedTuple
 
 from gonets.adapters.postgres.jsonb import storable, to_jsonb
@@ -27,21 +26,22 @@ FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS i (id, reference, place
 _ENTER = """
 WITH input AS MATERIALIZED (
     SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-                         $8::timestamptz[]) WITH ORDINALITY
-        AS i (id, reference, state, code, reason, refusal, provider_id, at, place)
+                         $8::timestamptz[], $9::bigint[], $10::text[]) WITH ORDINALITY
+        AS i (id, reference, state, code, reason, refusal, provider_id, at, by_id, by_type, place)
 ), same AS MATERIALIZED (
     SELECT n.id, a.number, i.place, i.state, i.code, i.reason, i.refusal, i.provider_id, i.at, a.channel_id,
            a.channel_type, a.channel_name
     FROM input i JOIN notification n ON n.id = i.id
          JOIN attempt a ON a.notification_id = n.id AND a.reference = i.reference
     WHERE i.state <> 'accepted' AND a.state = 'accepted' AND n.status = 'sent' AND n.life IS NULL
+      AND (i.by_id IS NULL OR a.channel_id = i.by_id AND a.channel_type = i.by_type)
     ORDER BY n.id
     FOR UPDATE OF n, a
 ), entered AS (
     UPDATE attempt a
     SET state = s.state, ended_at = s.at, code = s.code, reason = s.reason, refusal = s.refusal, hint = NULL,
         retry_after = NULL, provider_id = coalesce(a.provider_id, s.provider_id),
-        events = CASE WHEN jsonb_array_length(a.events) >= $9 THEN a.events ELSE a.events || jsonb_build_array(
+        events = CASE WHEN jsonb_array_length(a.events) >= $11 THEN a.events ELSE a.events || jsonb_build_array(
             jsonb_build_object('at', s.at, 'what', s.state, 'code', s.code, 'reason', s.reason)) END
     FROM same s
     WHERE a.notification_id = s.id AND a.number = s.number
@@ -64,6 +64,7 @@ SELECT i.place, a.channel_id, a.channel_type
 FROM input i JOIN attempt a ON a.notification_id = i.id AND a.reference = i.reference
 WHERE i.state = 'accepted' AND a.state IN ('accepted', 'rejected', 'undelivered', 'delivered') AND NOT a.held
   AND (a.provider_id IS NOT NULL OR i.provider_id IS NULL)
+  AND (i.by_id IS NULL OR a.channel_id = i.by_id AND a.channel_type = i.by_type)
 """
 
 
@@ -71,20 +72,26 @@ class _Entry(NamedTuple):
     id: int
     reference: str
     after: Attempt
+    by: ChannelKey | None
 
 
 class PostgresReportBook:
-    """Implements ReportBook. `observe` hears the sizes of batches."""
+    """Implements ReportBook. `observe` hears the sizes of batches.
+
+    One batch of a kind at a time: of two that overlap each carries half, planning one costs as much as eight of its
+    rows, and the second waits for the first, for the counts of their campaign.
+    """
 
     def __init__(self, pool: Pool, observe: Observe = nobody) -> None:
         self._pool = pool
         shared = (Unavailable,)
         self._finds: Batcher[tuple[int, str], Named | None] = Batcher(
-            self._flush_finds, shared_errors=shared, name="report_find", observe=observe
+            self._flush_finds, in_flight=1, shared_errors=shared, name="report_find", observe=observe
         )
         self._entries: Batcher[_Entry, ChannelKey | None] = Batcher(
             self._flush_entries,
             key=lambda entry: entry.id,
+            in_flight=1,
             shared_errors=shared,
             name="report_enter",
             observe=observe,
@@ -108,9 +115,9 @@ class PostgresReportBook:
                 found[row["place"] - 1] = Named(row["owner_id"], None)
         return found
 
-    async def enter(self, reference: str, after: Attempt) -> ChannelKey | None:
+    async def enter(self, reference: str, after: Attempt, by: ChannelKey | None = None) -> ChannelKey | None:
         number = notification_of(reference)
-        return None if number is None else await self._entries.add(_Entry(number, reference, after))
+        return None if number is None else await self._entries.add(_Entry(number, reference, after, by))
 
     async def _flush_entries(self, entries: Sequence[_Entry]) -> Sequence[ChannelKey | None]:
         columns = [list(column) for column in zip(*map(_to_row, entries), strict=True)]
@@ -144,8 +151,8 @@ class PostgresReportBook:
         await self._pool.fetch("DELETE FROM early_receipt WHERE id = ANY ($1::bigint[])", list(kept))
 
 
-def _to_row(entry: _Entry) -> tuple[int, str, str, str | None, str | None, str | None, str | None, datetime | None]:
-    after = entry.after
+def _to_row(entry: _Entry) -> tuple[object, ...]:
+    after, by = entry.after, entry.by
     return (
         entry.id,
         entry.reference,
@@ -155,4 +162,6 @@ def _to_row(entry: _Entry) -> tuple[int, str, str, str | None, str | None, str |
         after.refusal and after.refusal.value,
         after.provider_id and storable(after.provider_id),
         after.ended_at,
+        by and by.id,
+        by and by.type.value,
     )

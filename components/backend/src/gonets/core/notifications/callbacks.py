@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from gonets.core.channels.model import Channel, ChannelType, Receipt, UnknownStatus
-from gonets.core.channels.ports import ChannelsOf
-from gonets.core.notifications.dispatch import CallbackUrl
+from gonets.core.channels.ports import ChannelsOf, OperatorChannels
+from gonets.core.notifications.dispatch import CallbackUrl, key_of
 from gonets.core.notifications.model import ChannelKey
 from gonets.core.notifications.reports import Named, NoteReports, ReportBook
 from gonets.core.shared.errors import Forbidden, NotFound, Unavailable
@@ -23,14 +23,19 @@ the channel's secret."""
 
 @dataclass(frozen=True, slots=True)
 class TakeCallback:
-    """A provider's call about one attempt. `patience`: seconds for which it is kept waiting while the database is away:
-    few providers call again, and Twilio waits for fifteen."""
+    """A provider's call about one attempt. What is signed with the operator's secret is entered for an attempt by the
+    operator's channel, and only for such a one, without looking for it before. `moment`: seconds that such a call waits
+    where it cannot be entered yet; most have overtaken the commit of their send, and are plain after it. `patience`:
+    seconds for which a call is kept waiting while the database is away: few providers call again, and Twilio waits for
+    fifteen."""
 
     book: ReportBook
     channels: ChannelsOf
+    operator: OperatorChannels
     note: NoteReports
     callback_url: CallbackUrl
     read: ReadCallback
+    moment: float = 0.25
     patience: float = 10.0
 
     async def __call__(
@@ -50,13 +55,17 @@ class TakeCallback:
                 raise error from None
 
     async def _take(self, channel_type: ChannelType, reference: str, query: str, body: bytes, signature: str) -> None:
-        named = await self.book.find(reference)
-        if named is None or (named.channel is not None and named.channel.type is not channel_type):
-            raise NotFound("no attempt has this reference")
         url = self.callback_url(channel_type, reference)
         if url is None:
             raise NotFound("this installation takes no callbacks: PUBLIC_URL is not set")
         called = f"{url}?{query}" if query else url
+        if channel := self.operator.get(channel_type):
+            said = self.read(channel, called, body, signature)
+            if isinstance(said, Receipt) and await self._plainly(reference, said, key_of(channel)):
+                return
+        named = await self.book.find(reference)
+        if named is None or (named.channel is not None and named.channel.type is not channel_type):
+            raise NotFound("no attempt has this reference")
         for channel in await self._channels(channel_type, named):
             said = self.read(channel, called, body, signature)
             if isinstance(said, UnknownStatus):
@@ -67,6 +76,12 @@ class TakeCallback:
                 await (self.note.early if named.channel is None else self.note)(reference, said)
                 return
         raise Forbidden("the signature is not the provider's")
+
+    async def _plainly(self, reference: str, receipt: Receipt, by: ChannelKey) -> bool:
+        if await self.note.plainly(reference, receipt, by):
+            return True
+        await asyncio.sleep(self.moment)
+        return await self.note.plainly(reference, receipt, by)
 
     async def _channels(self, channel_type: ChannelType, named: Named) -> Sequence[Channel]:
         """The one that it was sent by; or, where nobody has said yet, those that it may have been sent by."""

@@ -35,11 +35,12 @@ class ReportBook(Protocol):
     async def find(self, reference: str) -> Named | None:
         """None: there is no such message, or its attempts are others."""
 
-    async def enter(self, reference: str, after: Attempt) -> ChannelKey | None:
+    async def enter(self, reference: str, after: Attempt, by: ChannelKey | None = None) -> ChannelKey | None:
         """Writes `state`, `code`, `reason`, `refusal` and the last event of `after`, at its `ended_at`, where the
         attempt is accepted, its notification is sent and in nobody's hands; `delivered` ends the notification, and
         after any other a worker decides. Where `after` is accepted itself, and the attempt is at least that: nothing
-        is to be done. The attempt's channel; None: it is another case, and nothing is written."""
+        is to be done. The attempt's channel; None: it is another case, and nothing is written. `by`: so is an attempt
+        by any other channel."""
 
     async def keep(self, reference: str, receipt: Receipt) -> None:
         """For an attempt that is not known yet. MUST be durable when it returns."""
@@ -75,14 +76,15 @@ class NoteReports:
 
     async def __call__(self, reference: str, receipt: Receipt) -> None:
         """Raises NotFound for a reference that is none of ours; Unavailable: nothing was entered, bring it again."""
-        if not await self._plainly(reference, receipt):
+        if not await self.plainly(reference, receipt):
             await self.note.by_reference(reference, receipt)
 
-    async def _plainly(self, reference: str, receipt: Receipt) -> bool:
+    async def plainly(self, reference: str, receipt: Receipt, by: ChannelKey | None = None) -> bool:
+        """Whether it is entered, by the short way. `by`: the channel of whoever says it. Raises Unavailable."""
         if receipt.opted_out or receipt.held or receipt.delivery is Delivery.ABSENT:
             return False
         after = _TAKEN.reported(receipt, self.now())
-        channel = await self.book.enter(reference, after)
+        channel = await self.book.enter(reference, after, by)
         if channel is None:
             return False
         if after.state is not AttemptState.ACCEPTED:
