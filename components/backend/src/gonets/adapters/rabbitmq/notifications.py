@@ -32,7 +32,7 @@ _SEALED = "sealed."
 
 _MOST_WOKEN = 20
 """Rows that one wake-up names. By then a message costs a worker next to nothing for each, and all of them are its."""
-_WAKES_IN_FLIGHT = 16
+_WAKES_IN_FLIGHT = 50
 
 
 class RabbitNotificationNews:
@@ -42,7 +42,7 @@ class RabbitNotificationNews:
         self._publisher = publisher
         self._queue = queue
         self._wakes: Batcher[int, None] = Batcher(
-            self._publish, most=_MOST_WOKEN, in_flight=_WAKES_IN_FLIGHT, shared_errors=(Unavailable,)
+            self._publish, most=_MOST_WOKEN, in_flight=_WAKES_IN_FLIGHT, eager=True, shared_errors=(Unavailable,)
         )
 
     async def wake(self, notification_id: int) -> None:
