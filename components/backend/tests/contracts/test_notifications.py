@@ -208,6 +208,37 @@ async def test_a_change_is_kept_whole_with_its_attempts(table):
     assert read.life is None
 
 
+async def tried(table):
+    """In a worker's hands for the second time, and its second try begun; with the attempts that were known before."""
+    found = await claimed(table)
+    first, now = attempt(notification_id=found.id), datetime.now(UTC)
+    saved = await table.store.save(found.begun(first), new_stamp())
+    heard = saved.changed(first.heard(Refused(Refusal.TEMPORARY, "busy"), now))
+    await table.store.save(heard.waiting(now - timedelta(minutes=1), Status.SENDING, "busy"), new_stamp(), release=True)
+    again = await table.worker.claim(found.id, new_stamp())
+    assert again.attempts == heard.attempts
+    return again.begun(attempt(2, notification_id=found.id)), again.attempts
+
+
+async def test_attempts_that_are_known_need_not_be_written_again(table):
+    begun, known = await tried(table)
+    saved = await table.store.save(begun, new_stamp(), known=known)
+    assert saved.attempts == begun.attempts
+    assert await table.store.get(begun.id) == saved
+    delivered = saved.attempts[0].reported(Receipt(Delivery.DELIVERED, final=True), datetime.now(UTC))
+    late = await table.store.save(saved.changed(delivered), new_stamp(), known=saved.attempts)
+    assert [one.state for one in late.attempts] == [AttemptState.DELIVERED, AttemptState.STARTED]
+    assert await table.store.get(begun.id) == late
+
+
+async def test_only_attempts_that_are_not_known_cost_the_database(postgres_notifications):
+    begun, known = await tried(postgres_notifications)
+    version = "SELECT xmin::text FROM attempt WHERE notification_id = $1 AND number = 1"
+    [before] = await postgres_notifications.pool.fetch(version, begun.id)
+    await postgres_notifications.store.save(begun, new_stamp(), known=known)
+    assert await postgres_notifications.pool.fetch(version, begun.id) == [before]
+
+
 async def test_whoever_read_an_older_version_changes_nothing(table):
     found = await claimed(table)
     assert await table.store.save(found.begun(attempt(notification_id=found.id)), new_stamp())

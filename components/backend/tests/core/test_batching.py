@@ -52,6 +52,22 @@ async def test_what_comes_at_the_same_moment_travels_together_and_each_gets_its_
     assert flushes.batches == [[0, 1, 2, 3, 4]]
 
 
+async def test_the_eager_wait_for_nobody():
+    flushes = Flushes(gate=True)
+    patient, eager = Batcher(flushes, most=2), Batcher(flushes, most=2, in_flight=3, eager=True)
+    adding = [asyncio.create_task(patient.add(number)) for number in range(3)]
+    await _turns()
+    assert flushes.batches == [[0, 1]]
+    adding += [asyncio.create_task(eager.add(number)) for number in range(10, 15)]
+    await _turns()
+    adding += [asyncio.create_task(eager.add(15))]
+    await _turns()
+    assert flushes.batches[1:] == [[10, 11], [12, 13], [14]]
+    flushes.gate.set()
+    await asyncio.gather(*adding)
+    assert sorted(flushes.batches) == [[0, 1], [2], [10, 11], [12, 13], [14], [15]]
+
+
 async def test_heavy_items_do_not_travel_together_and_one_that_is_too_heavy_travels_alone():
     flushes = Flushes()
     batcher = Batcher(flushes, weigh=len, heaviest=4)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from fakes.campaigns import FakeCampaigns
 from gonets.core.campaigns.model import Campaign, Chunk, Outcome, Status, Waiting
 from gonets.core.channels.model import Channel
-from gonets.core.notifications.model import Notification
+from gonets.core.notifications.model import Attempt, Notification
 from gonets.core.notifications.model import Status as MessageStatus
 from gonets.core.notifications.ports import Turn
 from gonets.core.templates.rendering import Value
@@ -141,7 +141,9 @@ class FakeMessages:
     async def get(self, notification_id: int) -> Notification | None:
         return self.table.messages.get(notification_id)
 
-    async def save(self, notification: Notification, stamp: int, *, release: bool = False) -> Notification | None:
+    async def save(
+        self, notification: Notification, stamp: int, *, release: bool = False, known: Sequence[Attempt] = ()
+    ) -> Notification | None:
         if self.table.messages[notification.id].version != notification.version:
             return None
         saved = replace(notification, version=notification.version + 1)

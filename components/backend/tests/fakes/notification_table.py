@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from gonets.core.channels.model import ChannelType, Receipt
 from gonets.core.notifications.model import (
+    Attempt,
     AttemptState,
     ChannelKey,
     Due,
@@ -115,7 +116,9 @@ class FakeNotificationTable:
         }
         return sorted(found)
 
-    async def save(self, notification: Notification, stamp: int, *, release: bool = False) -> Notification | None:
+    async def save(
+        self, notification: Notification, stamp: int, *, release: bool = False, known: Sequence[Attempt] = ()
+    ) -> Notification | None:
         row = self.rows[notification.id]
         if row.stamp == stamp:
             return replace(notification, version=row.found.version, life=row.found.life)

@@ -17,7 +17,7 @@ from gonets.adapters.postgres.templates import PostgresTemplates
 from gonets.adapters.rabbitmq import topology
 from gonets.adapters.rabbitmq.campaigns import RabbitCampaignNews, TakeCampaignWake, Work, claimed
 from gonets.adapters.rabbitmq.publisher import Publisher
-from gonets.adapters.rabbitmq.receiver import Receiver
+from gonets.adapters.rabbitmq.receiver import Receiver, whole
 from gonets.bootstrap.notifications import now
 from gonets.core.campaigns.estimate import Tariff
 from gonets.core.campaigns.fan_out import RunCampaign
@@ -113,7 +113,7 @@ def work(
     made = PostgresCampaignWork(pool, lifeline)
     run = RunCampaign(made, PostgresChunkLine(pool), RabbitCampaignNews(publisher), abandon)
     take = TakeCampaignWake(claimed(made.claim, run, new_stamp), chunk)
-    return Receiver(url, topology.CAMPAIGN_DISPATCH, take, concurrency=_CONCURRENCY)
+    return Receiver(url, topology.CAMPAIGN_DISPATCH, whole(take), concurrency=_CONCURRENCY)
 
 
 def keep(pool: Pool, publisher: Publisher, settings: CampaignSettings) -> KeepCampaigns:

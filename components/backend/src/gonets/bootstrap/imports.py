@@ -11,7 +11,7 @@ from gonets.adapters.postgres.pool import Pool
 from gonets.adapters.rabbitmq import topology
 from gonets.adapters.rabbitmq.imports import RabbitImportNews, TakeImportWake
 from gonets.adapters.rabbitmq.publisher import Publisher
-from gonets.adapters.rabbitmq.receiver import Receiver
+from gonets.adapters.rabbitmq.receiver import Receiver, whole
 from gonets.adapters.telemetry.imports import ImportMetrics, MeteredImportWork
 from gonets.bootstrap.identity import AuditOf
 from gonets.core.contacts.importing import ManageImports, RunImport, WakeImports
@@ -47,7 +47,7 @@ def work(settings: Settings, pool: Pool, lifeline: PostgresLifeline, metrics: Im
     """`pool`: for statements that take as long as a block of rows does."""
     imports = MeteredImportWork(PostgresImportWork(pool, lifeline), metrics)
     take = TakeImportWake(imports.claim, RunImport(imports, storage(settings.files), reader(settings)))
-    return Receiver(settings.rabbit.url, topology.CONTACT_IMPORTS, take, concurrency=_AT_ONCE)
+    return Receiver(settings.rabbit.url, topology.CONTACT_IMPORTS, whole(take), concurrency=_AT_ONCE)
 
 
 def wake(pool: Pool, publisher: Publisher, settings: Settings) -> WakeImports:

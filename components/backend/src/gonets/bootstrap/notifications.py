@@ -21,7 +21,7 @@ from gonets.adapters.rabbitmq import topology
 from gonets.adapters.rabbitmq.notifications import Owner, RabbitNotificationNews, SealedKeys, TakeRequest, TakeWake
 from gonets.adapters.rabbitmq.outcomes import DeadLetters
 from gonets.adapters.rabbitmq.publisher import Publisher
-from gonets.adapters.rabbitmq.receiver import Receiver
+from gonets.adapters.rabbitmq.receiver import Receiver, whole
 from gonets.bootstrap.templates import TemplatesOf, render
 from gonets.core.channels.model import Channel, ChannelType, Incoming, Receipt, Recipient, UnknownStatus
 from gonets.core.channels.ports import ChannelKinds, ChannelsOf, Listening
@@ -239,7 +239,7 @@ def work(
     wake, url = TakeWake(store.claim, run, new_stamp), settings.rabbit.url
     return Work(
         receivers=(
-            Receiver(url, topology.NOTIFICATION_REQUESTS, take, concurrency=concurrency),
+            Receiver(url, topology.NOTIFICATION_REQUESTS, whole(take), concurrency=concurrency),
             # Most of them wait for the database, in whose batches they travel together.
             Receiver(url, topology.NOTIFICATION_DISPATCH, wake, concurrency=2 * concurrency),
             Receiver(url, topology.NOTIFICATION_URGENT, wake, concurrency=concurrency),

@@ -1,5 +1,6 @@
 """Inside the service: which row to look at."""
 
+from collections.abc import Sequence
 from typing import Self
 
 from pydantic import model_validator
@@ -8,9 +9,14 @@ from gonets.contract.fields import Camel, Id
 
 
 class NotificationWake(Camel):
-    """Inside the service: look at this row."""
+    """Inside the service: look at this row, or at these."""
 
-    notification_id: Id
+    notification_id: Id | None = None
+    notification_ids: tuple[Id, ...] = ()
+
+    @property
+    def ids(self) -> Sequence[int]:
+        return self.notification_ids if self.notification_id is None else (self.notification_id, *self.notification_ids)
 
 
 class ContactImportWake(Camel):

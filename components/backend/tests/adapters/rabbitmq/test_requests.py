@@ -12,7 +12,7 @@ from gonets.adapters.rabbitmq.dead_letters import RabbitDeadLetters
 from gonets.adapters.rabbitmq.notifications import SealedKeys, TakeRequest
 from gonets.adapters.rabbitmq.outcomes import DeadLetters
 from gonets.adapters.rabbitmq.publisher import Publisher
-from gonets.adapters.rabbitmq.receiver import Receiver
+from gonets.adapters.rabbitmq.receiver import Receiver, whole
 from gonets.core.channels.ports import Unreadable
 from gonets.core.notifications.model import Taken
 from gonets.core.shared.errors import Invalid, Unauthenticated
@@ -39,7 +39,7 @@ async def keys(broker):
 
     publisher = Publisher(broker.url, timeout=5)
     take = TakeRequest(submit, owner, SealedKeys(VAULT), DeadLetters(publisher))
-    receiver = Receiver(broker.url, REQUESTS, take, concurrency=5)
+    receiver = Receiver(broker.url, REQUESTS, whole(take), concurrency=5)
 
     async def start():
         await receiver.start()
@@ -150,7 +150,7 @@ async def test_a_request_that_is_set_aside_shows_no_key_and_its_replay_knows_who
 
     keys, publisher = SealedKeys(VAULT), Publisher(broker.url, timeout=5)
     letters = DeadLetters(publisher, keys.protect, queue=REQUESTS, dead_queue=DEAD)
-    receiver = Receiver(broker.url, REQUESTS, TakeRequest(submit, owner, keys, letters), concurrency=5)
+    receiver = Receiver(broker.url, REQUESTS, whole(TakeRequest(submit, owner, keys, letters)), concurrency=5)
     await broker.declare(DEAD)
     await publish(TO_ANNA, headers={"x-api-key": KEY})
     await receiver.start()

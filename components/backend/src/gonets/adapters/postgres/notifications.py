@@ -8,7 +8,6 @@ import asyncio
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -32,6 +31,7 @@ from gonets.core.notifications.model import (
     Taken,
 )
 from gonets.core.shared.batching import Batcher, Observe, nobody
+from gonets.core.shared.copies import copied
 from gonets.core.shared.errors import Unavailable
 from gonets.core.shared.json import JSON
 
@@ -76,7 +76,13 @@ SELECT place, id, new, same FROM known
 
 _WITH_ATTEMPTS = """
 SELECT n.*, (SELECT jsonb_agg(to_jsonb(a) ORDER BY a.number) FROM attempt a WHERE a.notification_id = n.id) AS tries
-FROM notification n WHERE n.id = ANY($1::bigint[])
+FROM notification n WHERE n.id = $1
+"""
+
+_TRIES = """
+SELECT notification_id AS id, jsonb_agg(to_jsonb(a) ORDER BY number) AS tries
+FROM attempt a WHERE notification_id = ANY($1::bigint[])
+GROUP BY notification_id
 """
 
 # A claim repeated with its stamp, after a commit whose outcome was not seen, gets the same row.
@@ -252,6 +258,8 @@ class _Change(NamedTuple):
     notification: Notification
     stamp: int
     release: bool
+    tries: Sequence[Attempt]
+    """Those that are to be written."""
 
 
 class PostgresNotifications:
@@ -294,7 +302,7 @@ class PostgresNotifications:
         )
 
     async def get(self, notification_id: int) -> Notification | None:
-        rows = await self._pool.fetch(_WITH_ATTEMPTS, [notification_id])
+        rows = await self._pool.fetch(_WITH_ATTEMPTS, notification_id)
         return from_row(rows[0], rows[0]["tries"]) if rows else None
 
     async def by_provider_id(self, channel_id: int, provider_id: str) -> tuple[Notification, str] | None:
@@ -327,12 +335,15 @@ class PostgresNotifications:
         rows = await self._pool.fetch(_WRITTEN_TO, address, channel_type.value)
         return [row["owner_id"] for row in rows]
 
-    async def save(self, notification: Notification, stamp: int, *, release: bool = False) -> Notification | None:
-        return await self._changes.add(_Change(notification, stamp, release))
+    async def save(
+        self, notification: Notification, stamp: int, *, release: bool = False, known: Sequence[Attempt] = ()
+    ) -> Notification | None:
+        tries = [attempt for attempt in notification.attempts if attempt not in known]
+        return await self._changes.add(_Change(notification, stamp, release, tries))
 
     async def _flush_changes(self, changes: Sequence[_Change]) -> Sequence[Notification | None]:
-        rows = to_jsonb([_to_row(*change) for change in changes])
-        tries = to_jsonb([_attempt_to_row(change.notification.id, a) for change in changes for a in _tries(change)])
+        rows = to_jsonb([_to_row(change.notification, change.stamp, change.release) for change in changes])
+        tries = to_jsonb([_attempt_to_row(change.notification.id, one) for change in changes for one in change.tries])
         saved = {row["id"]: row for row in await self._pool.fetch(_SAVE, rows, tries)}
         if missing := [change for change in changes if change.notification.id not in saved]:
             ids, stamps = [one.notification.id for one in missing], [one.stamp for one in missing]
@@ -348,12 +359,12 @@ class PostgresNotifications:
         life = self._lifeline.life
         ids, stamps = zip(*entries, strict=True)
         claimed = {row["id"]: row for row in await self._pool.fetch(_CLAIM, list(ids), list(stamps), life)}
-        found = {number: from_row(row, None) for number, row in claimed.items() if not row["attempts"]}
-        # In a statement of its own: the claim's sees attempts as they were before it waited for the row.
-        if tried := claimed.keys() - found.keys():
-            rows = await self._pool.fetch(_WITH_ATTEMPTS, list(tried))
-            found |= {row["id"]: from_row(row, row["tries"]) for row in rows}
-        return [one if (one := found.get(number)) and one.life == life else None for number in ids]
+        # In a statement of its own: the claim's sees attempts as they were before it waited for the row. What changed
+        # since then with the row has another version, and is found out before anything is sent.
+        tried = [number for number, row in claimed.items() if row["attempts"]]
+        tries = {row["id"]: row["tries"] for row in await self._pool.fetch(_TRIES, tried)} if tried else {}
+        found = {number: from_row(row, tries.get(number)) for number, row in claimed.items()}
+        return [found.get(number) for number in ids]
 
     async def told(self, notification: Notification) -> None:
         await self._told.add(notification)
@@ -423,12 +434,8 @@ class PostgresPauses:
         )
 
 
-def _tries(change: _Change) -> Sequence[Attempt]:
-    return change.notification.attempts
-
-
 def _saved(notification: Notification, row: Any) -> Notification | None:
-    return replace(notification, version=row["version"], life=row["life"]) if row else None
+    return copied(notification, version=row["version"], life=row["life"]) if row else None
 
 
 def _new_to_row(place: int, new: NewNotification) -> dict[str, JSON]:

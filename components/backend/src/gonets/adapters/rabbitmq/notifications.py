@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,9 +13,11 @@ from pamqp.commands import Basic
 from gonets.adapters.rabbitmq import topology
 from gonets.adapters.rabbitmq.outcomes import KEY_HEADER, DeadLetters, read
 from gonets.adapters.rabbitmq.publisher import PERSISTENT, Outgoing, Publisher
+from gonets.adapters.rabbitmq.receiver import Acknowledge, Work
 from gonets.contract import NotificationMessage, NotificationResult, NotificationWake
 from gonets.core.channels.ports import Vault
 from gonets.core.notifications.model import NewNotification, Notification, Taken
+from gonets.core.shared.batching import Batcher
 from gonets.core.shared.errors import Category, GonetsError, Invalid, Unauthenticated, Unavailable
 from gonets.core.shared.masking import MASK
 from gonets.core.shared.patience import until_available
@@ -26,22 +28,32 @@ Owner = Callable[[str | None], Awaitable[int]]
 """Whose request it is, by the API key that came with it, None where none came. Raises Unauthenticated, Forbidden where
 the key may not send, and Unavailable."""
 
-Acknowledge = Callable[[], None]
-
 _SEALED = "sealed."
+
+_MOST_WOKEN = 20
+"""Rows that one wake-up names. By then a message costs a worker next to nothing for each, and all of them are its."""
+_WAKES_IN_FLIGHT = 50
 
 
 class RabbitNotificationNews:
-    """Implements NotificationNews. `queue`: where wake-ups go."""
+    """Implements NotificationNews. `queue`: where wake-ups go: those of one moment in a few messages."""
 
     def __init__(self, publisher: Publisher, queue: str = topology.NOTIFICATION_DISPATCH) -> None:
         self._publisher = publisher
         self._queue = queue
+        self._wakes: Batcher[int, None] = Batcher(
+            self._publish, most=_MOST_WOKEN, in_flight=_WAKES_IN_FLIGHT, eager=True, shared_errors=(Unavailable,)
+        )
 
     async def wake(self, notification_id: int) -> None:
-        body = NotificationWake(notificationId=notification_id).model_dump_json(by_alias=True).encode()
-        about = properties(f"notification-{notification_id}")
-        await self._publisher.publish(Outgoing(self._queue, body, about))
+        await self._wakes.add(notification_id)
+
+    async def _publish(self, ids: Sequence[int]) -> Sequence[None]:
+        # One alone travels as it always did: a worker of an older version understands it.
+        wake = NotificationWake(notificationIds=ids) if len(ids) > 1 else NotificationWake(notificationId=ids[0])
+        body = wake.model_dump_json(by_alias=True, exclude_defaults=True).encode()
+        await self._publisher.publish(Outgoing(self._queue, body, properties(f"notification-{ids[0]}")))
+        return [None] * len(ids)
 
     async def end(self, notification: Notification) -> None:
         body = NotificationResult.of(notification).model_dump_json(by_alias=True).encode()
@@ -154,7 +166,7 @@ Claim = Callable[[int, int], Awaitable[Notification | None]]
 
 
 class TakeWake:
-    """Handles a wake-up: the row is claimed, the message forgotten, the work done."""
+    """What a wake-up asks for: each row is claimed, the message forgotten, the work done."""
 
     def __init__(
         self, claim: Claim, run: Callable[[Notification], Awaitable[None]], new_stamp: Callable[[], int]
@@ -163,17 +175,19 @@ class TakeWake:
         self._run = run
         self._new_stamp = new_stamp
 
-    async def __call__(self, message: DeliveredMessage, acknowledge: Acknowledge) -> None:
-        stamp = self._new_stamp()
+    def __call__(self, message: DeliveredMessage) -> Sequence[Work]:
         try:
             wake = read(NotificationWake, message.body)
         except Invalid as error:
             log.error(  # noqa: TRY400 - what came is the news, not our stack
                 "no wake-up of ours", extra={"reason": error.reason, "category": Category.INVALID.value}
             )
-            acknowledge()
-            return
-        claimed = await until_available(lambda: self._claim(wake.notification_id, stamp))
+            return ()
+        return [partial(self._look_at, number) for number in wake.ids]
+
+    async def _look_at(self, notification_id: int, acknowledge: Acknowledge) -> None:
+        stamp = self._new_stamp()
+        claimed = await until_available(lambda: self._claim(notification_id, stamp))
         acknowledge()
         if claimed is not None:
             await self._run(claimed)

@@ -394,8 +394,8 @@ class _Run:
 
     async def _save(self, changed: Notification, *, release: bool = False) -> bool:
         """False: somebody else wrote in between, and it was read again."""
-        stamp = new_stamp()
-        saved = await until_available(lambda: self._use.store.save(changed, stamp, release=release))
+        stamp, known = new_stamp(), self._current.attempts
+        saved = await until_available(lambda: self._use.store.save(changed, stamp, release=release, known=known))
         if saved is not None:
             self._current = saved
             self._facts.clear()

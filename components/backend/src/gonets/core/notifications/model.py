@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -19,6 +19,7 @@ from gonets.core.channels.model import (
     SendOutcome,
     Unknown,
 )
+from gonets.core.shared.copies import copied
 from gonets.core.shared.errors import Conflict
 
 MAX_TEXT = 20_000
@@ -152,7 +153,7 @@ class Attempt:
             case Accepted(provider_id=provider_id, parts=parts):
                 named: dict[str, Any] = {"provider_id": provider_id or self.provider_id, "parts": parts}
                 risen = self._rise(AttemptState.ACCEPTED, at, None, None, **named)
-                return replace(self, **named) if risen is self else risen
+                return copied(self, **named) if risen is self else risen
             case Refused(refusal=refusal, code=code, reason=reason, hint=hint, retry_after=retry_after):
                 return self._rise(
                     AttemptState.REJECTED,
@@ -177,7 +178,7 @@ class Attempt:
         absent = receipt.delivery is Delivery.ABSENT
         if absent and self.state not in {AttemptState.STARTED, AttemptState.UNKNOWN}:
             return self
-        named = replace(self, provider_id=self.provider_id or receipt.provider_id)
+        named = copied(self, provider_id=self.provider_id or receipt.provider_id)
         if state is AttemptState.ACCEPTED:
             return named._progressed(receipt, at)
         reason = receipt.reason or ("the provider has no such message: it was never taken" if absent else None)
@@ -202,7 +203,7 @@ class Attempt:
         if receipt.held == risen.held and risen.state is self.state:
             return risen
         # While it is kept back no receipt can be missing: the time counts from when it goes out.
-        return replace(risen, held=receipt.held, counted_from=at)
+        return copied(risen, held=receipt.held, counted_from=at)
 
     def _rise(
         self, state: AttemptState, at: datetime, code: str | None, reason: str | None, /, **facts: Any
@@ -213,11 +214,11 @@ class Attempt:
         events = (*self.events, Event(at, state.value, code, reason))[:MOST_EVENTS]
         if state is AttemptState.ACCEPTED:
             facts |= {"counted_from": at, "reason": None}
-        return replace(self, state=state, ended_at=at, events=events, **facts)
+        return copied(self, state=state, ended_at=at, events=events, **facts)
 
     def inquired(self, at: datetime) -> "Attempt":
         """The provider was asked what became of it."""
-        return replace(self, asked=self.asked + 1, asked_at=at)
+        return copied(self, asked=self.asked + 1, asked_at=at)
 
 
 _TELL_AGAIN = timedelta(seconds=5)
@@ -286,7 +287,7 @@ class Notification:
 
     def begun(self, attempt: Attempt) -> "Notification":
         """A send is about to be made."""
-        return replace(
+        return copied(
             self,
             attempts=(*self.attempts, attempt),
             status=self.status if self.status is Status.SENT else Status.SENDING,
@@ -296,7 +297,7 @@ class Notification:
 
     def withdrawn(self, reference: str) -> "Notification":
         """The send was not made after all: its turn did not come."""
-        return replace(self, attempts=tuple(one for one in self.attempts if one.reference != reference))
+        return copied(self, attempts=tuple(one for one in self.attempts if one.reference != reference))
 
     def changed(self, attempt: Attempt) -> "Notification":
         """With what is known now of this attempt. `delivered`, on whichever attempt, is the end."""
@@ -312,7 +313,7 @@ class Notification:
                 "finished_at": attempt.ended_at,
                 "due_at": attempt.ended_at if self.notify_result else None,
             }
-        return replace(self, **facts)
+        return copied(self, **facts)
 
     @property
     def begun_sends(self) -> Sequence[str]:
@@ -329,13 +330,13 @@ class Notification:
 
     def waiting(self, until: datetime | None, status: Status, why: str) -> "Notification":
         """Nothing can be done before this time, unless something is heard."""
-        return replace(self, status=status, reason=why, due_at=until, finished_at=None)
+        return copied(self, status=status, reason=why, due_at=until, finished_at=None)
 
     def ended(self, status: Status, why: str, channel: ChannelKey | None, at: datetime) -> "Notification":
         """Nothing more is done by itself."""
         finished_at = self.finished_at if self.status is status and self.finished_at else at
         tell = self.notify_result and self.told is not status
-        return replace(
+        return copied(
             self,
             status=status,
             reason=why,
@@ -348,7 +349,7 @@ class Notification:
         """Raises Conflict unless it is held."""
         if not self.held or self.finished:
             raise Conflict(f"is {self.status.value} and not waiting to be released")
-        return replace(self, held=False, due_at=at)
+        return copied(self, held=False, due_at=at)
 
     def cancel(self, at: datetime) -> "Notification":
         """Nothing more is sent. What is under way ends as it ends. Raises Conflict where it has ended."""
@@ -357,7 +358,7 @@ class Notification:
         if self.cancelled:
             return self
         if not self.attempts:
-            return replace(
+            return copied(
                 self,
                 cancelled=True,
                 held=False,
@@ -366,7 +367,7 @@ class Notification:
                 finished_at=at,
                 due_at=at if self.notify_result else None,
             )
-        return replace(self, cancelled=True, due_at=at)
+        return copied(self, cancelled=True, due_at=at)
 
     def again(self, at: datetime) -> "Notification":
         """Tried anew from the start of its route. Raises Conflict unless it ended without success."""
@@ -378,7 +379,7 @@ class Notification:
             raise Conflict("its person was erased: nobody knows any more what it said, and to whom")
         if not self.message.text:
             raise Conflict("it was never written: its template lacked a value, or its campaign ended first")
-        return replace(
+        return copied(
             self,
             round=self.round + 1,
             status=Status.PENDING,

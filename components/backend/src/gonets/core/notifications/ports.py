@@ -53,11 +53,14 @@ class NotificationStore(Protocol):
     async def written_to(self, channel_type: ChannelType, address: str) -> Sequence[int]:
         """The owners for whom something was sent to this address by the operator's channel of this type."""
 
-    async def save(self, notification: Notification, stamp: int, *, release: bool = False) -> Notification | None:
+    async def save(
+        self, notification: Notification, stamp: int, *, release: bool = False, known: Sequence[Attempt] = ()
+    ) -> Notification | None:
         """Writes it with its attempts, unless somebody else wrote since it was read: then None, and nothing is changed.
 
         `stamp` is the caller's mark for this change: a call repeated with it, after a commit whose outcome was not
-        seen, MUST succeed. `release`: it is no longer in the worker's hands. Returns it with its new version.
+        seen, MUST succeed. `release`: it is no longer in the worker's hands. `known`: attempts as they were read with
+        it, which need not be written again. Returns it with its new version.
         """
 
 

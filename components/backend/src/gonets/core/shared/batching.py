@@ -31,8 +31,9 @@ class Batcher(Generic[Item, Result]):
     `flush` gets 1 to `most` items and returns one result per item, in order; of items with one key only one is in any
     flush under way, the others wait. It must be safe to repeat: when a batch fails on its content (not with one of
     `shared_errors`, or with one that is Unexplained), its items are flushed one by one, so that a poisoned item fails
-    alone. With `weigh`, items that together weigh more than `heaviest` do not travel together. `observe` hears of each
-    flush under `name`.
+    alone. With `weigh`, items that together weigh more than `heaviest` do not travel together. `eager`: what is there
+    is flushed at once, beside up to `in_flight` others, however little it is. `observe` hears of each flush under
+    `name`.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Batcher(Generic[Item, Result]):
         shared_errors: tuple[type[BaseException], ...] = (),
         weigh: Weigh[Item] | None = None,
         heaviest: int = 0,
+        eager: bool = False,
         name: str = "",
         observe: Observe = nobody,
     ) -> None:
@@ -55,6 +57,7 @@ class Batcher(Generic[Item, Result]):
         self._most = most
         self._weigh = weigh
         self._heaviest = heaviest
+        self._eager = eager
         self._free = in_flight
         self._under_way = 0
         self._shared_errors = shared_errors
@@ -80,7 +83,7 @@ class Batcher(Generic[Item, Result]):
     def _start(self) -> None:
         self._scheduled = False
         # A further flush at the same time has to be worth it: it carries at least as much as is under way.
-        while self._free and self._waiting and len(self._waiting) >= self._under_way:
+        while self._free and self._waiting and (self._eager or len(self._waiting) >= self._under_way):
             batch = self._take()
             if not batch:
                 return
