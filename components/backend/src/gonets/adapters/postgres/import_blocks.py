@@ -304,11 +304,13 @@ def _numbered(lines: Sequence[bytes], keys: Sequence[bytes]) -> Iterator[bytes]:
 
 
 class _Source:
-    """Bytes, as asyncpg wants what it copies."""
+    """Bytes, as asyncpg wants what it copies, and let go when they are read: asyncpg leaves the source itself to the
+    collector, which comes late."""
 
     def __init__(self, content: bytes) -> None:
         self._content = memoryview(content)
 
     def read(self, size: int) -> bytes:
-        portion, self._content = self._content[:size], self._content[size:]
+        portion, rest = self._content[:size], self._content[size:]
+        self._content = rest if rest else memoryview(b"")  # an empty part of it would hold it all
         return bytes(portion)
