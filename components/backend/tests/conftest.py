@@ -18,6 +18,7 @@ import asyncpg
 import pytest
 from hypothesis import HealthCheck, settings
 
+import sandbox.app
 from gonets.adapters.postgres.migrate import migrate
 from gonets.adapters.postgres.pool import Pool
 from gonets.adapters.postgres.tables import metadata
@@ -26,6 +27,11 @@ from gonets.settings import Database, Rabbit
 # A pause of the machine says nothing of an example that was just being made or tried.
 settings.register_profile("unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
+
+# A sandbox draws its ports before it listens on them; of several processes of the tests each has ports of its own.
+PLACE = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+PLACES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+sandbox.app._UNASKED = sandbox.app._UNASKED[PLACE::PLACES]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import datetime
 import ipaddress
-import os
 import random
 import socket
 import ssl
@@ -24,6 +23,7 @@ from cryptography.x509.oid import NameOID
 from gonets.adapters.providers.dadata import Dadata
 from gonets.adapters.providers.transport import HttpTransport
 from gonets.adapters.providers.yandexgpt import YandexGPT
+from sandbox import app
 from sandbox.app import Sandbox
 from sandbox.settings import Settings
 
@@ -57,15 +57,11 @@ class Remote:
         return entries
 
 
-PLACE = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-PLACES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-
-
 def free_port() -> int:
     """Below those the system gives to outgoing connections, and of those that no other process of the tests draws:
     nobody takes it before it is listened on."""
     while True:
-        port = random.randrange(18_000 + PLACE, 32_000, PLACES)
+        port = random.choice(app._UNASKED)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
