@@ -101,12 +101,12 @@ def port_is_taken(port: int, hosts: Iterable[str] = ("127.0.0.1", "::1")) -> boo
     return False
 
 
-def free_ports(count: int) -> list[int]:
+def free_ports(count: int, among: range = range(20000, 32000)) -> list[int]:
     """Different ports nobody listens on now, below the range the kernel hands to outgoing connections; none of
     them is handed out again, here or by another process, as long as this one lives."""
     found: list[int] = []
     while len(found) < count:
-        candidate = random.randrange(20000, 32000)  # noqa: S311 (not a secret)
+        candidate = random.choice(among)  # noqa: S311 (not a secret)
         # Nobody else who asks for ports this way can take the UDP port of the same number as well.
         reservation = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:

@@ -3,10 +3,8 @@
 import asyncio
 import itertools
 import os
-import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +22,10 @@ if TYPE_CHECKING:
     from conftest import Servers
 
 BACKEND = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(BACKEND.parents[1] / "deployment" / "backend" / "native"))
+
+from processes import free_ports  # type: ignore[import-not-found]  # noqa: E402
+
 START = 120  # seconds that a process may take to start on a busy machine
 
 # What the developer's own environment says about the service must not reach the processes under test.
@@ -42,24 +44,10 @@ def wait_for(look: Callable[[], bool], what: Callable[[], str], *, timeout: floa
         time.sleep(0.05)
 
 
-_reserved: list[socket.socket] = []
-
-
 def free_port() -> int:
-    """Below those the system gives to outgoing connections, and never twice while the tests run, so it is still free
-    later: the same number is kept as a UDP port, which no other process of the tests can take as well."""
-    while True:
-        port = random.randrange(10_000, 18_000)
-        reservation = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        try:
-            reservation.bind(("127.0.0.1", port))
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", port))
-        except OSError:
-            reservation.close()
-        else:
-            _reserved.append(reservation)
-            return port
+    """Below those that anybody else of the tests draws, and kept while they run, so it is still free later."""
+    [port] = free_ports(1, range(10_000, 18_000))
+    return int(port)
 
 
 class Process:
