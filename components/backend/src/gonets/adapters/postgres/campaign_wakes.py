@@ -31,11 +31,11 @@ SELECT (SELECT count(*) FROM campaigns) + (SELECT count(*) FROM chunks) AS n
 """
 
 _STARTING = """
-SELECT * FROM campaign WHERE status = 'scheduled' AND wake_at <= clock_timestamp() ORDER BY wake_at LIMIT $1
+SELECT * FROM campaign WHERE status = 'scheduled' AND wake_at <= statement_timestamp() ORDER BY wake_at LIMIT $1
 """
 
 _ENDING = """
-SELECT * FROM campaign WHERE status IN ('running', 'paused') AND end_at <= clock_timestamp() ORDER BY end_at LIMIT $1
+SELECT * FROM campaign WHERE status IN ('running', 'paused') AND end_at <= statement_timestamp() ORDER BY end_at LIMIT $1
 """
 
 _THROUGH = """
@@ -49,7 +49,7 @@ LIMIT $1
 """
 
 _DUE = """
-SELECT id FROM campaign WHERE wake_at <= clock_timestamp() AND status <> 'scheduled' ORDER BY wake_at LIMIT $1
+SELECT id FROM campaign WHERE wake_at <= statement_timestamp() AND status <> 'scheduled' ORDER BY wake_at LIMIT $1
 """
 
 # The first ones that are not done are on their way, or in somebody's hands, or else they are woken. Where nobody works

@@ -25,7 +25,7 @@ WHERE contact.owner_id = $1 AND contact.id = $2
 _DUE = """
 SELECT q.contact_id, q.task_id, q.phone, q.looks, contact.timezone
 FROM contact_question q JOIN contact ON contact.id = q.contact_id
-WHERE q.due_at <= clock_timestamp() ORDER BY q.due_at LIMIT $1
+WHERE q.due_at <= statement_timestamp() ORDER BY q.due_at LIMIT $1
 """
 
 _LATER = """

@@ -113,7 +113,7 @@ WHERE task_id IN (SELECT task_id FROM asked)
 """
 
 _RECENT = """
-SELECT owner_id, contact_id FROM erasure WHERE asked_at > clock_timestamp() - $1::interval
+SELECT owner_id, contact_id FROM erasure WHERE asked_at > statement_timestamp() - $1::interval
 UNION
 SELECT owner_id, contact_id FROM erasure WHERE done_at IS NULL
 ORDER BY 1, 2

@@ -9,7 +9,7 @@ _KEPT = timedelta(days=30)
 _LONGEST = 200  # characters of a provider's id
 
 _ADD = """
-WITH over AS (DELETE FROM heeded_message WHERE heeded_at < clock_timestamp() - $3::interval)
+WITH over AS (DELETE FROM heeded_message WHERE heeded_at < statement_timestamp() - $3::interval)
 INSERT INTO heeded_message (channel_id, provider_id) VALUES ($1, $2)
 ON CONFLICT (channel_id, provider_id) DO NOTHING
 """

@@ -82,7 +82,7 @@ WHERE life IS NOT NULL AND NOT EXISTS (SELECT FROM worker_life w WHERE w.id = i.
 RETURNING id
 """
 
-_DUE = "SELECT id, wake_at FROM contact_import WHERE wake_at <= clock_timestamp() ORDER BY wake_at LIMIT $1"
+_DUE = "SELECT id, wake_at FROM contact_import WHERE wake_at <= statement_timestamp() ORDER BY wake_at LIMIT $1"
 
 _WOKEN = """
 UPDATE contact_import i

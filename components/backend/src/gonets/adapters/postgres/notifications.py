@@ -172,7 +172,7 @@ WHERE n.id = o.id
 RETURNING n.id
 """
 
-_DUE = "SELECT id, wake_at FROM notification WHERE wake_at <= clock_timestamp() ORDER BY wake_at LIMIT $1"
+_DUE = "SELECT id, wake_at FROM notification WHERE wake_at <= statement_timestamp() ORDER BY wake_at LIMIT $1"
 
 _WOKEN = """
 WITH woken AS (
@@ -216,9 +216,9 @@ ORDER BY n.owner_id
 """
 
 _FORGET = """
-WITH keys AS (DELETE FROM notification_key WHERE created_at < clock_timestamp() - 2 * $1::interval),
-     strays AS (DELETE FROM stray_receipt WHERE created_at < clock_timestamp() - $1::interval),
-     early AS (DELETE FROM early_receipt WHERE created_at < clock_timestamp() - $1::interval)
+WITH keys AS (DELETE FROM notification_key WHERE created_at < statement_timestamp() - 2 * $1::interval),
+     strays AS (DELETE FROM stray_receipt WHERE created_at < statement_timestamp() - $1::interval),
+     early AS (DELETE FROM early_receipt WHERE created_at < statement_timestamp() - $1::interval)
 DELETE FROM channel_pause WHERE until < clock_timestamp()
 """
 

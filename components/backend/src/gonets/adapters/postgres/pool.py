@@ -36,6 +36,9 @@ AWAY: tuple[type[BaseException], ...] = (
 # one before. Planning costs about as much as running one with a few rows (docs/performance.md).
 _PLANS = {"plan_cache_mode": "force_custom_plan", "jit": "off"}
 
+# A statement that looks for what is due compares with statement_timestamp(): clock_timestamp() may change within a
+# statement, so no index is entered by it, and each row that waits for later would be read every second.
+
 # It was not done and never will be, for what the value holds.
 INVALID = (
     asyncpg.DataError,  # class 22

@@ -62,7 +62,7 @@ FROM oldest
 _TASKS = """
 WITH oldest AS MATERIALIZED (
     SELECT task_id, created_at FROM task
-    WHERE (created_at, task_id) > ($3, $4::bigint) AND created_at < clock_timestamp() - $1::interval
+    WHERE (created_at, task_id) > ($3, $4::bigint) AND created_at < statement_timestamp() - $1::interval
     ORDER BY created_at, task_id LIMIT $2
 ), ended AS MATERIALIZED (
     SELECT t.task_id, t.result_id

@@ -45,7 +45,7 @@ RETURNING t.task_id
 
 _DUE = """
 SELECT task_id, task_type, data, wake_at FROM task
-WHERE wake_at <= clock_timestamp() ORDER BY wake_at LIMIT $1
+WHERE wake_at <= statement_timestamp() ORDER BY wake_at LIMIT $1
 """
 
 _WOKEN = """
