@@ -81,11 +81,11 @@ class Service:
 
     @property
     def apart(self) -> Sequence[Contestant]:
-        """One worker for what is urgent, and one for everything else."""
+        """One worker for what is urgent, and one for everything else, which gives way (docs/operations.md)."""
         others = ",".join((topology.NOTIFICATION_REQUESTS, topology.NOTIFICATION_DISPATCH))
         return [
-            self.process("worker", f"worker of {queues}", WORKER_QUEUES=queues)
-            for queues in (topology.NOTIFICATION_URGENT, others)
+            self.process("worker", f"worker of {queues}", WORKER_QUEUES=queues, WORKER_NICE=nice)
+            for queues, nice in ((topology.NOTIFICATION_URGENT, "0"), (others, "10"))
         ]
 
     def process(self, command: str, name: str, **variables: str) -> Contestant:

@@ -42,7 +42,7 @@ async def run() -> None:
     # Journals and inboxes are kept on purpose. To look through all of them takes half a second when they are long, in
     # which every provider would stand still: a fault that nobody asked for.
     gc.freeze()
-    gc.set_threshold(20_000, 3, 1000)
+    gc.set_threshold(700, 10, 1000)
     await told_to_stop.wait()
     await sandbox.stop()
 

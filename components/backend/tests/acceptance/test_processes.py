@@ -1,6 +1,7 @@
 """How processes start, end and die."""
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
@@ -309,7 +310,8 @@ async def test_a_wrong_variable_is_one_line_that_names_it(stack: Stack) -> None:
 
 
 async def test_a_worker_takes_from_the_queues_that_it_is_given_only(own: Own) -> None:
-    worker = own.installation.launch("worker", WORKER_QUEUES="NotificationUrgentQueue, CampaignDispatchQueue")
+    queues = "NotificationUrgentQueue, CampaignDispatchQueue"
+    worker = own.installation.launch("worker", WORKER_QUEUES=queues, WORKER_NICE="7")
 
     async def taking() -> bool:
         return worker.log.count("taking messages") == 2
@@ -318,6 +320,7 @@ async def test_a_worker_takes_from_the_queues_that_it_is_given_only(own: Own) ->
     assert "queue=NotificationUrgentQueue" in worker.log
     assert "queue=CampaignDispatchQueue" in worker.log
     assert "taking tasks" not in worker.log
+    assert os.getpriority(os.PRIO_PROCESS, worker.pid) == 7
 
 
 async def test_no_secret_is_shown_where_its_variable_is_wrong(stack: Stack) -> None:

@@ -1,6 +1,7 @@
 """gonets worker: takes tasks and notifications from their queues, asks the providers and sends."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Sequence, Set
 
@@ -42,6 +43,7 @@ def main() -> None:
             [container.consumer(), *notifications.receivers, container.campaigns(), container.import_receiver()],
             settings.worker.takes_from,
         )
+        os.nice(settings.worker.nice)
         for pool in pools:
             await pool.open()
         await lifeline.start()

@@ -70,6 +70,7 @@ class Worker(Group, env_prefix="WORKER_"):
     longest_delay: Seconds = 300
     max_age: Seconds = 86_400
     queues: str = ""
+    nice: Annotated[int, Field(ge=0, le=19)] = 0
 
     @property
     def takes_from(self) -> frozenset[str]:

@@ -35,7 +35,9 @@ SELECT * FROM campaign WHERE status = 'scheduled' AND wake_at <= statement_times
 """
 
 _ENDING = """
-SELECT * FROM campaign WHERE status IN ('running', 'paused') AND end_at <= statement_timestamp() ORDER BY end_at LIMIT $1
+SELECT * FROM campaign WHERE status IN ('running', 'paused') AND end_at <= statement_timestamp()
+ORDER BY end_at
+LIMIT $1
 """
 
 _THROUGH = """
