@@ -378,9 +378,9 @@ async def test_an_attempt_is_found_by_the_provider_s_id(table):
 
 
 async def test_channels_whose_receipts_are_awaited(table):
-    async def sent(state=AttemptState.ACCEPTED, channel=SMPP, **facts):
+    async def sent(state=AttemptState.ACCEPTED, channel=SMPP, provider_id="id-1", **facts):
         found = await claimed(table, **facts)
-        tried = found.begun(attempt(notification_id=found.id, state=state, channel=channel))
+        tried = found.begun(attempt(notification_id=found.id, state=state, channel=channel, provider_id=provider_id))
         waits = tried.waiting(datetime.now(UTC) + timedelta(hours=1), Status.SENT, "its receipt is awaited")
         return await table.store.save(waits, new_stamp(), release=True)
 
@@ -389,6 +389,7 @@ async def test_channels_whose_receipts_are_awaited(table):
     await sent(owner_id=2, channel=ChannelKey(0, ChannelType.SMS_SMPP))
     await sent(owner_id=3, channel=ChannelKey(8, ChannelType.SMS_TWILIO))
     await sent(AttemptState.UNDELIVERED, owner_id=4)
+    await sent(provider_id=None, owner_id=7)
     over = await sent(owner_id=5)
     ended = over.ended(Status.SENT, "no receipt came", SMPP, datetime.now(UTC))
     assert await table.store.save(ended, new_stamp(), release=True)

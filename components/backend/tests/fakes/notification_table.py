@@ -104,6 +104,7 @@ class FakeNotificationTable:
             for attempt in row.found.attempts
             if row.wake_at is not None and row.found.status is Status.SENT
             if attempt.channel.type is channel_type and attempt.state is AttemptState.ACCEPTED
+            if attempt.provider_id is not None
         }
         return sorted(found)
 

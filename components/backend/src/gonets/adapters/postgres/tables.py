@@ -488,7 +488,7 @@ Index(
     "ix_attempt_provider_id",
     attempt.c.channel_id,
     attempt.c.provider_id,
-    postgresql_where=text("provider_id IS NOT NULL"),
+    postgresql_where=text("provider_id IS NOT NULL AND channel_type = 'SMS_SMPP'"),
 )
 
 Index(
