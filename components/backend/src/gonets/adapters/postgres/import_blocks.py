@@ -7,6 +7,8 @@ from itertools import compress
 from operator import not_
 from typing import Any, Self
 
+import asyncpg
+
 from gonets.adapters.postgres.copying import CONTACT, FAULTS, KEYS
 from gonets.adapters.postgres.pool import database_errors
 from gonets.core.contacts.columns import Target
@@ -182,6 +184,8 @@ class Blocks:
         self._called = called.get(Target.PHONE, ""), called.get(Target.EMAIL, "")
         self._tags_called = called.get(Target.TAGS, "")
         self._says_zones = Target.TIMEZONE in called
+        self._strangers = True
+        """Nobody of the last block was known: a look for each row would be in vain as long as that goes on."""
 
     @classmethod
     async def prepared(cls, connection: Any, found: Import) -> Self:
@@ -245,22 +249,38 @@ class Blocks:
             return b"".join([*_numbered(_lines(block.fresh), _lines(block.keys)), block.repeated])
         if not block.fresh:
             return block.repeated
-        connection, owner = self._connection, self._import.owner_id
-        await connection.copy_to_table("keys", source=_Source(block.keys), columns=KEYS)
         fresh, count, others = block.fresh, block.keys.count(b"\n"), b""
-        if known := {row["row"] for row in await connection.fetch(_KNOWN, owner)}:
+        if self._strangers and await self._copied_unseen(fresh):
+            counts["created"] += count
+            return block.repeated
+        await self._connection.copy_to_table("keys", source=_Source(block.keys), columns=KEYS)
+        known = {row["row"] for row in await self._connection.fetch(_KNOWN, self._import.owner_id)}
+        self._strangers = not known
+        if known:
             lines, keys = _lines(block.fresh), _lines(block.keys)
             old = [int(key.partition(b"\t")[0]) in known for key in keys]
             others = b"".join(_numbered(list(compress(lines, old)), list(compress(keys, old))))
             fresh, count = b"".join(compress(lines, map(not_, old))), count - len(known)
         if count:
-            # A line feed ends a line and nothing else: those of values are written otherwise.
-            start = f"{owner}\t".encode()
-            source = _Source(start + fresh[:-1].replace(b"\n", b"\n" + start) + b"\n")
-            async with self._kept_plans():
-                await connection.copy_to_table("contact", source=source, columns=("owner_id", *CONTACT))
+            await self._copy(fresh)
             counts["created"] += count
         return others + block.repeated
+
+    async def _copied_unseen(self, lines: bytes) -> bool:
+        """False: somebody of them is known, and nothing was copied."""
+        try:
+            async with self._connection.transaction():  # within the block's: a savepoint
+                await self._copy(lines)
+        except asyncpg.UniqueViolationError:
+            return False
+        return True
+
+    async def _copy(self, lines: bytes) -> None:
+        # A line feed ends a line and nothing else: those of values are written otherwise.
+        start = f"{self._import.owner_id}\t".encode()
+        source = _Source(start + lines[:-1].replace(b"\n", b"\n" + start) + b"\n")
+        async with self._kept_plans():
+            await self._connection.copy_to_table("contact", source=source, columns=("owner_id", *CONTACT))
 
     async def _insert(self, counts: dict[str, int], row: int | None = None) -> None:
         counts["created"] += await self._connection.fetchval(self._on(_INSERT), self._import.owner_id, row)
