@@ -47,8 +47,8 @@ class NotificationStore(Protocol):
         """What was kept for it, oldest first."""
 
     async def awaited(self, channel_type: ChannelType) -> Sequence[tuple[int, int]]:
-        """The owners and ids of the channels of this type by which something was sent that may yet be reported on by the
-        provider's id; the operator's has the id 0. What is in a worker's hands may be left out."""
+        """The owners and ids of the channels of this type by which something was sent that may yet be reported on by
+        the provider's id; the operator's has the id 0. What is in a worker's hands may be left out."""
 
     async def written_to(self, channel_type: ChannelType, address: str) -> Sequence[int]:
         """The owners for whom something was sent to this address by the operator's channel of this type."""
