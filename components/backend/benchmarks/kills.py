@@ -87,23 +87,31 @@ class InHand(NamedTuple):
     died_at: float
 
 
+class Book(NamedTuple):
+    """The provider's: how many times each message was taken, delivered, and sent again before an earlier try had failed
+    for sure."""
+
+    taken: bytes
+    delivered: bytes
+    blind: bytes
+
+
 @dataclass
 class Ran:
-    """What a run left behind. `taken`, `delivered` and `blind`: the provider's book."""
+    """What a run left behind."""
 
     took: float
     statuses: dict[str, int]
     counts: dict[str, int]
-    taken: bytes
-    delivered: bytes
-    blind: bytes
+    book: Book
     killed: Counter[str]
     in_hand: list[InHand]
 
 
 @dataclass
 class Account:
-    """All messages of a run."""
+    """All messages of a run. `blind`: sent again before an earlier try had failed for sure; `twice`: delivered again;
+    `wrong`: where our rows and the provider's book disagree."""
 
     ends: Counter[str] = field(default_factory=Counter)
     lost: int = 0
@@ -134,7 +142,7 @@ async def _ran(yard: Yard, directory: Path, size: int, strikes: Sequence[Strike]
             time.perf_counter() - began,
             {row["status"]: row["n"] for row in await yard.stage.sql.fetch(COUNTS)},
             await yard.counts(),
-            *[await yard.book(name) for name in ("taken", "delivered", "blind")],
+            Book(*[await yard.book(name) for name in Book._fields]),
             killed,
             in_hand,
         )
@@ -186,16 +194,12 @@ async def _through(yard: Yard) -> None:
 
 async def _settle(yard: Yard, size: int, ran: Ran, calm: float, found: Found, words: str) -> None:
     account = await _account(yard, size, ran)
-    ends = ", ".join(f"{status} {count:,}" for status, count in sorted(account.ends.items()))
-    beside = f", {calm:.0f} s without kills" if calm else ""
-    found.say(f"{words}: {ran.took:.0f} s{beside}; {ends}; {ran.counts}")
+    ends = " + ".join(f"{status} {count:,}" for status, count in sorted(account.ends.items()))
+    beside = f", {calm:.0f} s in peace" if calm else ""
+    found.say(f"{words}: {ran.took:.0f} s{beside}; {ends} = {account.ends.total():,}; {ran.counts}")
     if ran.killed:
         found.say(f"          killed {dict(ran.killed)}; {await _fates(yard, ran.in_hand)}")
-    for what, count in (
-        ("lost", account.lost),
-        ("taken again in the dark", account.blind),
-        ("delivered twice", account.twice),
-    ):
+    for what, count in (("lost", account.lost), ("sent twice", account.blind), ("delivered twice", account.twice)):
         found.lines.append(str(Line(f"{words}: {what}", count, "", 0, at_least=False, digits=0)))
     if account.wrong:
         for number, why in account.wrong[:_SHOWN]:
@@ -209,7 +213,7 @@ async def _account(yard: Yard, size: int, ran: Ran) -> Account:
     seen = 0
     async for row in _rows(yard):
         number = row["id"]
-        taken, delivered, blind = ran.taken[number], ran.delivered[number], ran.blind[number]
+        taken, delivered, blind = (counts[number] for counts in ran.book)
         seen += 1
         account.ends[row["status"]] += 1
         account.lost += not row["ended"]
@@ -244,7 +248,7 @@ def _wrong(row: Any, taken: int, delivered: int, blind: int) -> str:
     if not known <= taken <= known + states["unknown"]:
         wrong.append(f"taken {taken} times, and the attempts are {list(row['states'])}")
     if blind:
-        wrong.append(f"sent again {blind} times before an earlier try had failed")
+        wrong.append(f"sent again {blind} times before an earlier try had failed for sure")
     return "; ".join(wrong)
 
 

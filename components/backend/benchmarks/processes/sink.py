@@ -203,7 +203,7 @@ class Provider:
             "notifications": sum(count > 0 for count in self.taken),
             "delivered": sum(count > 0 for count in self.delivered),
             "delivered_twice": sum(count > 1 for count in self.delivered),
-            "taken_blindly": sum(self.blind),
+            "sent_twice": sum(self.blind),
             "reported": self.reported,
             "repeated": self.repeated,
             "asked": self.asked,
