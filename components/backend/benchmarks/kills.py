@@ -5,6 +5,7 @@ A seed says at which share of the messages somebody is killed, and who. What is 
 nobody can know; all of it is followed to its end.
 """
 
+import argparse
 import asyncio
 import json
 import random
@@ -120,12 +121,13 @@ class Account:
     wrong: list[tuple[int, str]] = field(default_factory=list)
 
 
-async def kills(yard: Yard, directory: Path, size: int, count: int, seeds: Sequence[int], found: Found) -> None:
-    calm = await _ran(yard, directory, size, [])
-    await _settle(yard, size, calm, 0, found, f"{size:,} in peace")
-    for seed in seeds:
+async def kills(yard: Yard, directory: Path, options: argparse.Namespace, found: Found) -> None:
+    size, count = options.size, options.kills
+    if options.peace:
+        await _settle(yard, size, await _ran(yard, directory, size, []), found, f"{size:,} in peace")
+    for seed in options.seed:
         ran = await _ran(yard, directory, size, plan(seed, count))
-        await _settle(yard, size, ran, calm.took, found, f"{size:,}, {count} kills, seed {seed}")
+        await _settle(yard, size, ran, found, f"{size:,}, {count} kills, seed {seed}")
 
 
 async def _ran(yard: Yard, directory: Path, size: int, strikes: Sequence[Strike]) -> Ran:
@@ -192,13 +194,14 @@ async def _through(yard: Yard) -> None:
         await asyncio.sleep(0.5)
 
 
-async def _settle(yard: Yard, size: int, ran: Ran, calm: float, found: Found, words: str) -> None:
+async def _settle(yard: Yard, size: int, ran: Ran, found: Found, words: str) -> None:
     account = await _account(yard, size, ran)
     ends = " + ".join(f"{status} {count:,}" for status, count in sorted(account.ends.items()))
-    beside = f", {calm:.0f} s in peace" if calm else ""
-    found.say(f"{words}: {ran.took:.0f} s{beside}; {ends} = {account.ends.total():,}; {ran.counts}")
+    found.say(f"{words}: {ran.took:.0f} s; {ends} = {account.ends.total():,}; {ran.counts}")
     if ran.killed:
-        found.say(f"          killed {dict(ran.killed)}; {await _fates(yard, ran.in_hand)}")
+        found.say(f"          killed {dict(ran.killed)}, with {len(ran.in_hand)} sends in hand")
+    if ran.in_hand:
+        found.say(f"          of these {await _fates(yard, ran.in_hand)}")
     for what, count in (("lost", account.lost), ("sent twice", account.blind), ("delivered twice", account.twice)):
         found.lines.append(str(Line(f"{words}: {what}", count, "", 0, at_least=False, digits=0)))
     if account.wrong:
@@ -273,7 +276,7 @@ async def _fates(yard: Yard, in_hand: Sequence[InHand]) -> str:
         for what, seconds in waits.items()
         if seconds
     )
-    return f"in dead workers' hands {len(in_hand)}: {said}; {times}"
+    return f"{said}; {times}"
 
 
 def _fate(state: str | None, asked: int | None, events: Sequence[str]) -> str:

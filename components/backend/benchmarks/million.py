@@ -6,8 +6,8 @@
 - reports: the same with delivery callbacks into the API, of which one in five says "undelivered", and a provider that
   refuses one request in twenty; until nothing is left to be done. Everything is accounted for by the provider's own
   count.
-- kills: the same by two workers, once in peace and once for each seed, which says when a worker, the scheduler or the
-  API is killed (SIGKILL); another starts in its place at once. Each single notification is accounted for.
+- kills, where it is asked for: the same by two workers, once in peace and once for each seed, which says when a worker,
+  the scheduler or the API is killed (SIGKILL); another starts in its place at once. Each message is accounted for.
 - whole: a file with that many contacts is uploaded, sent to all, and watched until each message has its end.
 """
 
@@ -243,7 +243,7 @@ async def run(options: argparse.Namespace, directory: Path) -> Found:
         if REPORTS in options.only:
             await reports(yard, directory, options.size, 1, found)
         if KILLS in options.only:
-            await kills(yard, directory, options.size, options.kills, options.seed, found)
+            await kills(yard, directory, options, found)
         if WHOLE in options.only:
             await whole(yard, directory, options.size, found)
     return found
@@ -254,9 +254,12 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=MILLION, help="messages (1 000 000)")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="of dispatch (1 2)")
     parser.add_argument("--concurrency", type=int, default=CONCURRENCY, help="sends in flight of each worker (100)")
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=(DISPATCH, REPORTS, WHOLE), help="(all but kills)")
     parser.add_argument("--kills", type=int, default=20, help="of processes, in a run of kills (20)")
     parser.add_argument("--seed", type=int, nargs="+", default=[1], help="a run of kills for each (1)")
+    parser.add_argument(
+        "--peace", action=argparse.BooleanOptionalAction, default=True, help="before them a run without kills"
+    )
     parser.add_argument("--growth", action="store_true", help="smaller sizes before, to see that the rate holds")
     options = parser.parse_args()
     try:
