@@ -6,6 +6,8 @@
 - reports: the same with delivery callbacks into the API, of which one in five says "undelivered", and a provider that
   refuses one request in twenty; until nothing is left to be done. Everything is accounted for by the provider's own
   count.
+- kills, where it is asked for: the same by two workers, once in peace and once for each seed, which says when a worker,
+  the scheduler or the API is killed (SIGKILL); another starts in its place at once. Each message is accounted for.
 - whole: a file with that many contacts is uploaded, sent to all, and watched until each message has its end.
 """
 
@@ -14,13 +16,11 @@ import asyncio
 import base64
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,121 +29,30 @@ from urllib.parse import urlencode
 import aiohttp
 import uvloop
 
+from benchmarks.kills import kills
 from benchmarks.report import Line
-from benchmarks.stage import BenchError, Child, Contestant, Stage, end, until
-from gonets.adapters.postgres.campaign_work import PostgresCampaignWork
-from gonets.adapters.postgres.lifeline import PostgresLifeline
-from gonets.adapters.postgres.pool import Pool
+from benchmarks.stage import BenchError, Stage, until
+from benchmarks.yard import ACCOUNT, COUNTS, FINAL, FROM, TEXT, TOKEN, Found, Yard, make, reporting, watched
 from gonets.adapters.providers.transport import HttpTransport
 from gonets.adapters.rabbitmq import topology
 
 MILLION = 1_000_000
 CONCURRENCY = 100
-DISPATCH, REPORTS, WHOLE = "dispatch", "reports", "whole"
-_REFUSED, _UNDELIVERED = 0.05, 0.2
+DISPATCH, REPORTS, KILLS, WHOLE = PARTS = "dispatch", "reports", "kills", "whole"
 _FASTEST_IMPORT, _FASTEST_SEND = 60.0, 30 * 60.0
 _BARE = 20_000
-_STUCK = 60.0
-_ACCOUNT, _TOKEN, _FROM = "ACbench", "bench", "+15005550006"
-_TEXT = "Только до пятницы: скидка 20 % на всё."
-_ENDED = "SELECT coalesce(sum(n), 0) FROM campaign_count WHERE status NOT IN ('pending', 'sending')"
-_COUNTS = "SELECT status, n FROM campaign_count WHERE n > 0 ORDER BY status"
-
-
-@dataclass
-class Found:
-    """What was measured: lines of the table, and figures below it."""
-
-    lines: list[str] = field(default_factory=list)
-    figures: list[str] = field(default_factory=list)
-
-    def say(self, figure: str) -> None:
-        self.figures.append(f"  {figure}")
-        sys.stderr.write(f"{figure}\n")
-
-
-@dataclass
-class Yard:
-    """Servers, an account, and ports."""
-
-    stage: Stage
-    client: aiohttp.ClientSession
-    ports: Sequence[int]
-    concurrency: int
-
-    @property
-    def api(self) -> str:
-        return f"http://127.0.0.1:{self.ports[0]}"
-
-    @property
-    def provider(self) -> str:
-        return f"http://127.0.0.1:{self.ports[1]}"
-
-    @property
-    def variables(self) -> dict[str, str]:
-        return {
-            "API_HOST": "127.0.0.1",
-            "API_PORT": str(self.ports[0]),
-            "PUBLIC_URL": self.api,
-            "TWILIO_ACCOUNT_SID": _ACCOUNT,
-            "TWILIO_AUTH_TOKEN": _TOKEN,
-            "TWILIO_FROM": _FROM,
-            "TWILIO_API_URL": self.provider,
-            "NOTIFICATIONS_RATES": "",
-            "CAMPAIGNS_CONCURRENCY": str(self.concurrency),
-            "LOG_LEVEL": "WARNING",
-        }
-
-    def process(self, command: str, number: int = 1) -> Contestant:
-        name = f"million {command} {number}"
-        return Contestant(name, "gonets.entrypoints.cli", (command,), environment=self.variables)
-
-    async def clear(self) -> None:
-        await self.stage.sql.execute(
-            "TRUNCATE campaign, campaign_chunk, campaign_count, notification, attempt, contact, early_receipt, users"
-            " RESTART IDENTITY CASCADE"
-        )
-        await self.stage.sql.execute("CHECKPOINT")
-
-    async def counts(self) -> dict[str, int]:
-        async with self.client.get(f"{self.provider}/counts") as answer:
-            found: dict[str, int] = await answer.json()
-            return found
-
-    @contextmanager
-    def providing(self, directory: Path, *arguments: str) -> Iterator[Child]:
-        """The provider's process."""
-        with (directory / "sink.log").open("wb") as log:
-            command = [sys.executable, "-m", "benchmarks.processes.sink", str(self.ports[1]), *arguments]
-            process = subprocess.Popen(command, cwd=Path(__file__).parents[1], stdout=log, stderr=log)
-        child = Child("provider", process, directory / "sink.log")
-        try:
-            yield child
-            child.check()
-        finally:
-            end(process)
-
-    async def answers(self, url: str) -> bool:
-        try:
-            async with self.client.get(url) as answer:
-                return answer.status == 200
-        except aiohttp.ClientError:
-            return False
-
-    async def provider_answers(self) -> None:
-        await until(partial(self.answers, f"{self.provider}/counts"), 30, "the provider does not answer")
 
 
 async def bare(yard: Yard, count: int) -> float:
     """Calls a second."""
     transport = HttpTransport(timeout=20)
-    url = f"{yard.provider}/2010-04-01/Accounts/{_ACCOUNT}/Messages.json"
-    login = base64.b64encode(f"{_ACCOUNT}:{_TOKEN}".encode()).decode()
+    url = f"{yard.provider}/2010-04-01/Accounts/{ACCOUNT}/Messages.json"
+    login = base64.b64encode(f"{ACCOUNT}:{TOKEN}".encode()).decode()
     headers = {"Authorization": f"Basic {login}", "Content-Type": "application/x-www-form-urlencoded"}
     numbers = iter(range(count + yard.concurrency))
 
     async def post(number: int) -> None:
-        fields = {"To": f"+79{number:09d}", "From": _FROM, "Body": _TEXT, "StatusCallback": f"{yard.api}/x/{number}"}
+        fields = {"To": f"+79{number:09d}", "From": FROM, "Body": TEXT, "StatusCallback": f"{yard.api}/x/{number}"}
         answer = await transport.post(url, urlencode(fields).encode(), headers)
         if answer.status != 201:
             raise BenchError(f"the provider answers {answer.status}")
@@ -158,62 +67,6 @@ async def bare(yard: Yard, count: int) -> float:
     rate = count / (time.perf_counter() - began)
     await transport.close()
     return rate
-
-
-async def make(yard: Yard, size: int) -> float:
-    """An owner, contacts, and a campaign whose messages are made. Returns the messages made in a second."""
-    sql = yard.stage.sql
-    owner_id = await sql.fetchval(
-        "INSERT INTO users (email, email_key, password_hash, role)"
-        " VALUES ('bench@example.com', 'bench@example.com', '', 'member') RETURNING id"
-    )
-    await sql.execute(
-        "INSERT INTO contact (owner_id, name, phone) SELECT $1, '', '+79' || lpad(n::text, 9, '0')"
-        " FROM generate_series(1, $2::int) n",
-        owner_id,
-        size,
-    )
-    campaign_id = await sql.fetchval(
-        "INSERT INTO campaign (owner_id, name, text, variables, audience, status, started_at)"
-        " VALUES ($1, 'bench', $2, false, '{}', 'running', clock_timestamp()) RETURNING id",
-        owner_id,
-        _TEXT,
-    )
-    pool = Pool(yard.stage.database.dsn, size=2, timeout=60)
-    await pool.open()
-    lifeline = PostgresLifeline(pool, fresh_for=3600)
-    await lifeline.beat()
-    work = PostgresCampaignWork(pool, lifeline)
-    campaign = await work.claim(campaign_id, 1)
-    began = time.perf_counter()
-    while campaign is not None and not campaign.fanned_out:
-        campaign = await work.fan_out(campaign, 10_000)
-    if campaign is None:
-        raise BenchError("the campaign cannot be fanned out")
-    rate = size / (time.perf_counter() - began)
-    await work.release(campaign)
-    await lifeline.stop()
-    await pool.close()
-    await sql.execute("ANALYZE contact, notification")
-    await sql.execute("CHECKPOINT")
-    return rate
-
-
-async def watched(yard: Yard, size: int, query: str = _ENDED, members: Sequence[Child] = ()) -> tuple[float, float]:
-    """Messages a second, and microseconds of the members' processors for each, from the first tenth on."""
-    first, began, seen, moved, cpu = 0, 0.0, 0, time.perf_counter(), 0.0
-    while seen < size:
-        await asyncio.sleep(0.05)
-        found, now = int(await yard.stage.sql.fetchval(query)), time.perf_counter()
-        if not first and found >= size / 10:
-            first, began, cpu = found, now, sum(one.cpu_seconds for one in members)
-        moved = now if found > seen else moved
-        seen = found
-        if now - moved > _STUCK:
-            counts = {row["status"]: row["n"] for row in await yard.stage.sql.fetch(_COUNTS)}
-            raise BenchError(f"{seen} of {size} have an outcome, and no more: {counts}")
-    cpu = sum(one.cpu_seconds for one in members) - cpu
-    return (size - first) / (time.perf_counter() - began), 1e6 * cpu / (size - first)
 
 
 async def sending(yard: Yard, directory: Path, size: int, workers: int, found: Found) -> float:
@@ -266,23 +119,13 @@ async def reports(yard: Yard, directory: Path, size: int, workers: int, found: F
     with yard.providing(directory):
         await yard.provider_answers()
         loop = await bare(yard, _BARE)
-    await yard.clear()
-    await make(yard, size)
-    with ExitStack() as running:
-        running.enter_context(yard.stage.running(yard.process("api")))
-        await until(partial(yard.answers, f"{yard.api}/health/ready"), 60, "the API is not ready")
-        options = ("--report-to", f"127.0.0.1:{yard.ports[0]}", "--token", _TOKEN)
-        faults = ("--refuse", str(_REFUSED), "--undelivered", str(_UNDELIVERED))
-        running.enter_context(yard.providing(directory, *options, *faults))
-        await yard.provider_answers()
-        running.enter_context(yard.stage.running(yard.process("scheduler")))
-        members = [running.enter_context(yard.stage.running(yard.process("worker", n))) for n in range(workers)]
-        final = "SELECT coalesce(sum(n), 0) FROM campaign_count WHERE status NOT IN ('pending', 'sending', 'sent')"
+    async with reporting(yard, directory, size, workers) as fleet:
+        members = fleet.members["worker"]
         began = time.perf_counter()
-        tenth, cpu = await watched(yard, size, final, members)
+        tenth, cpu = await watched(yard, size, FINAL, members)
         took = time.perf_counter() - began
         counts = await yard.counts()
-        statuses = {row["status"]: row["n"] for row in await yard.stage.sql.fetch(_COUNTS)}
+        statuses = {row["status"]: row["n"] for row in await yard.stage.sql.fetch(COUNTS)}
         peak = max(one.peak_megabytes for one in members)
     await account(yard, size, counts, statuses, found)
     found.say(
@@ -319,7 +162,7 @@ async def whole(yard: Yard, directory: Path, size: int, found: Found) -> None:
     with ExitStack() as running:
         running.enter_context(yard.stage.running(yard.process("api")))
         await until(partial(yard.answers, f"{yard.api}/health/ready"), 60, "the API is not ready")
-        running.enter_context(yard.providing(directory, "--report-to", f"127.0.0.1:{yard.ports[0]}", "--token", _TOKEN))
+        running.enter_context(yard.providing(directory, "--report-to", f"127.0.0.1:{yard.ports[0]}", "--token", TOKEN))
         running.enter_context(yard.stage.running(yard.process("scheduler")))
         running.enter_context(yard.stage.running(yard.process("worker")))
         account = {"email": "bench@example.com", "password": "correct horse battery"}
@@ -327,7 +170,7 @@ async def whole(yard: Yard, directory: Path, size: int, found: Found) -> None:
         began = time.perf_counter()
         imported = await upload(yard, token, source)
         import_took = time.perf_counter() - began
-        made = await asked(yard, "POST", "campaigns", {"name": "bench", "text": _TEXT}, token)
+        made = await asked(yard, "POST", "campaigns", {"name": "bench", "text": TEXT}, token)
         began = time.perf_counter()
         await asked(yard, "POST", f"campaigns/{made['id']}/start", None, token)
         final = "SELECT coalesce(sum(n), 0) FROM campaign_count WHERE status = 'delivered'"
@@ -399,6 +242,8 @@ async def run(options: argparse.Namespace, directory: Path) -> Found:
             await dispatch(yard, directory, sizes if options.growth else sizes[-1:], options.workers, found)
         if REPORTS in options.only:
             await reports(yard, directory, options.size, 1, found)
+        if KILLS in options.only:
+            await kills(yard, directory, options, found)
         if WHOLE in options.only:
             await whole(yard, directory, options.size, found)
     return found
@@ -409,7 +254,12 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=MILLION, help="messages (1 000 000)")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="of dispatch (1 2)")
     parser.add_argument("--concurrency", type=int, default=CONCURRENCY, help="sends in flight of each worker (100)")
-    parser.add_argument("--only", nargs="+", choices=(DISPATCH, REPORTS, WHOLE), default=(DISPATCH, REPORTS, WHOLE))
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=(DISPATCH, REPORTS, WHOLE), help="(all but kills)")
+    parser.add_argument("--kills", type=int, default=20, help="of processes, in a run of kills (20)")
+    parser.add_argument("--seed", type=int, nargs="+", default=[1], help="a run of kills for each (1)")
+    parser.add_argument(
+        "--peace", action=argparse.BooleanOptionalAction, default=True, help="before them a run without kills"
+    )
     parser.add_argument("--growth", action="store_true", help="smaller sizes before, to see that the rate holds")
     options = parser.parse_args()
     try:

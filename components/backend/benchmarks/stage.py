@@ -183,6 +183,15 @@ class Stage:
     @contextmanager
     def running(self, contestant: Contestant) -> Iterator[Child]:
         """Its process; leaving asks it to stop, and checks that it does."""
+        child = self.start(contestant)
+        try:
+            yield child
+            child.check()
+        finally:
+            end(child.process)
+
+    def start(self, contestant: Contestant) -> Child:
+        """Its process, for the caller to end."""
         environment = self.environment(contestant.provider) | dict(contestant.environment or {})
         log = self._directory / f"{contestant.name.replace(' ', '-')}.log"
         with log.open("wb") as output:
@@ -194,12 +203,7 @@ class Stage:
                 stdout=output,
                 stderr=output,
             )
-        child = Child(contestant.name, process, log)
-        try:
-            yield child
-            child.check()
-        finally:
-            end(process)
+        return Child(contestant.name, process, log)
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

@@ -9,6 +9,7 @@
 #   bench.sh contacts [options]              how long pages of contacts take; for example: bench.sh contacts --contacts 10000000
 #   bench.sh campaigns [options]             how fast a campaign's messages are made; for example: bench.sh campaigns --rounds 3
 #   bench.sh million [options]               a million messages, the whole way; for example: bench.sh million --size 10000
+#                                            while its processes are killed: bench.sh million --size 100000 --only kills --kills 20 --seed 7
 #
 # nginx plays the provider; on Debian and Ubuntu it is installed when it is absent, its own service stays off.
 

@@ -305,6 +305,20 @@ async def test_a_provider_is_asked_about_the_unknown(world):
     assert found.attempts[0].provider_id == "77"
 
 
+async def test_an_earlier_try_is_not_taken_for_the_one_that_is_asked_about(world):
+    world.add(3, ChannelType.SMS_SMSAERO)
+    world.aero.script = [Accepted("76"), Unknown("no answer")]
+    number = await world.hand_in(recipient=Recipient(phone="+79161234567"))
+    found = await world.go(number)
+    reference, failed = found.attempts[0].reference, Receipt(Delivery.UNDELIVERED, final=True, code="1")
+    await world.note.by_reference(reference, replace(failed, refusal=Refusal.TEMPORARY))
+    found = await world.go(number, passing=timedelta(seconds=10))
+    assert [one.state for one in found.attempts] == [AttemptState.UNDELIVERED, AttemptState.UNKNOWN]
+    await world.go(number, passing=timedelta(seconds=10))
+    send, provider_id = world.aero.inquiries[-1]
+    assert (send.reference, send.others, provider_id) == (found.attempts[1].reference, {"76"}, None)
+
+
 async def test_what_a_provider_never_had_is_sent_again(world):
     world.add(3, ChannelType.SMS_SMSAERO)
     world.aero.script = [Unknown("no answer"), Accepted("78")]

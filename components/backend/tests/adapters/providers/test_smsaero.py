@@ -237,6 +237,8 @@ async def test_a_message_whose_id_was_lost_is_looked_for(sms: Case, sandbox: Rem
     found = await ask(sms, None, text="другое", started_at=began)
     assert found is not None
     assert (found.delivery, found.provider_id) == (Delivery.SENT, "2")
+    others = frozenset([before.provider_id or ""])
+    assert await ask(sms, None, started_at=began, others=others) == Receipt(Delivery.ABSENT, True), "an earlier try"
     later = began + timedelta(hours=1)
     assert await ask(sms, None, started_at=later) == Receipt(Delivery.ABSENT, True), "the same, but of an hour ago"
     other = sms.changed(sign="Другой")

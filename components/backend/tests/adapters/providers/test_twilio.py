@@ -396,6 +396,8 @@ async def test_a_message_whose_id_was_lost_is_looked_for(sms: Case, sandbox: Rem
     found = await ask(sms, None, started_at=began)
     assert found is not None
     assert found.provider_id == before.provider_id, "the clocks may differ by so much"
+    others = frozenset([before.provider_id or ""])
+    assert await ask(sms, None, started_at=began, others=others) == Receipt(Delivery.ABSENT, True), "an earlier try"
 
 
 async def test_a_later_message_that_says_the_same_is_another(sms: Case) -> None:

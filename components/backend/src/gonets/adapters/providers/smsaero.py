@@ -188,6 +188,7 @@ def _is_it(one: Mapping[str, Any], configuration: SmsAeroConfiguration, send: Se
         str(one.get("number")) == (send.to or "").removeprefix("+")
         and one.get("text") == send.message.text
         and one.get("from") in (None, configuration.sign)
+        and str(one.get("id")) not in send.others
     )
 
 

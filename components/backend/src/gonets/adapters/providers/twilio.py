@@ -283,7 +283,8 @@ def _is_it(message: Mapping[str, Any], configuration: TwilioConfiguration, send:
         if configuration.from_ is not None
         else message.get("messaging_service_sid") == configuration.messaging_service_sid
     )
-    return sender and message.get("to") == send.to and message.get("body") == send.message.text
+    another = message.get("sid") in send.others
+    return sender and not another and message.get("to") == send.to and message.get("body") == send.message.text
 
 
 def _created(message: Mapping[str, Any]) -> datetime:

@@ -120,7 +120,8 @@ class Send:
     `to`: the recipient's address of the kind that the channel wants, None where the channel's own destination is meant;
     `reference`: names this try in the provider's callbacks and in headers, unique for ever, no secret; `callback_url`:
     where the provider is to report what became of it, None where it cannot reach us; `started_at`: when the try began,
-    which tells its message from an older one that says the same.
+    which tells its message from an older one that says the same; `others`: the provider's ids of the message's other
+    tries, which say the same, and are not this one.
     """
 
     message: Message
@@ -128,6 +129,7 @@ class Send:
     reference: str
     callback_url: str | None = None
     started_at: datetime | None = None
+    others: frozenset[str] = frozenset()
 
 
 class Refusal(StrEnum):

@@ -57,7 +57,8 @@ class Inquiry(Protocol):
 
     async def inquire(self, channel: Channel, send: Send, provider_id: str | None) -> Receipt | None:
         """What the provider says of the message; None: it does not know yet, or cannot be asked now. Without a
-        `provider_id` (the crash swallowed it) it is looked for by `send.reference`, or by recipient and text."""
+        `provider_id` (the crash swallowed it) it is looked for by `send.reference`, or by recipient and text; what is
+        among `send.others` MUST NOT be taken for it."""
 
 
 class Listening(Protocol):

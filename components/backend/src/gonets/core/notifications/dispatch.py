@@ -338,6 +338,7 @@ class _Run:
             reference=attempt.reference,
             callback_url=self._use.route.callback_url(channel.type, attempt.reference),
             started_at=attempt.started_at,
+            others=frozenset(one.provider_id for one in found.attempts if one is not attempt and one.provider_id),
         )
 
     async def _pause(self, channel: Channel, seconds: float) -> None:
