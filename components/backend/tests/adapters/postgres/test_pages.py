@@ -1,11 +1,11 @@
-"""A page of contacts looks at so many rows and no more, however many there are and however few of them are meant."""
+"""A page looks at so many rows and no more, however many there are and however few of them are meant."""
 
 import json
 
 import pytest
 
-from gonets.adapters.postgres import contact_pages, contact_search
-from gonets.adapters.postgres.identity import PostgresUsers
+from gonets.adapters.postgres import contact_pages, contact_search, identity
+from gonets.adapters.postgres.identity import PostgresAudit, PostgresUsers
 from gonets.adapters.postgres.suppression import PostgresSuppressions
 from gonets.core.contacts.audience import EVERYBODY, Audience
 from gonets.core.contacts.ports import Search
@@ -111,3 +111,18 @@ async def test_one_address_of_a_long_list_is_looked_up(pool, crowd):
     page = await PostgresSuppressions(counting).page(crowd, only, cursor=None, limit=LIMIT)
     assert [entry.address for entry in page.suppressions] == ["+79000000007"]
     assert counting.rows <= len(only)
+
+
+@pytest.mark.parametrize("wanted", [{"object": "user", "user_id": None}, {"object": None, "user_id": 7}])
+async def test_the_log_is_not_read_on_until_an_entry_is_asked_for(wanted, pool, monkeypatch):
+    monkeypatch.setattr(identity, "AUDIT_FARTHEST", FARTHEST)
+    await pool.fetch(
+        "INSERT INTO audit_entry (action, object, object_id, detail)"
+        " SELECT 'created', 'contact', n, '{}' FROM generate_series(1, $1::bigint) n",
+        COUNT,
+    )
+    await pool.fetch("ANALYZE audit_entry")
+    counting = _Counting(pool)
+    page = await PostgresAudit(counting).page(**wanted, cursor=None, limit=LIMIT)
+    assert (page.entries, page.next_cursor is None) == ([], False)
+    assert counting.rows <= FARTHEST + 1
