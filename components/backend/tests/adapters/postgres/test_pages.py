@@ -11,7 +11,7 @@ from gonets.core.contacts.audience import EVERYBODY, Audience
 from gonets.core.contacts.ports import Search
 from gonets.core.contacts.suppression import Kind
 
-FARTHEST, COUNT, LIMIT = 100, 3_000, 20
+FARTHEST, COUNT, LIMIT = 100, 3_000, 5
 
 _FILL = """
 INSERT INTO contact (owner_id, name, phone, email, tags, timezone, operator_code)
@@ -23,7 +23,7 @@ FROM generate_series(1, $2::bigint) n
 
 ODD_AND_EVEN = Audience(tags_all=("even", "odd"))
 NEITHER = Audience(tags_none=("even", "odd"))
-CODES = tuple(str(code) for code in range(900, 1000))
+CODES = tuple(str(code) for code in range(900, 910))
 
 FILTERS = {
     "everybody": EVERYBODY,
@@ -37,7 +37,7 @@ FILTERS = {
     "an operator code of nobody": Audience(operator_codes=("123",)),
     "an operator code without a tag": Audience(operator_codes=("916",), tags_none=("even",)),
     "a time zone": Audience(timezones=("Europe/Moscow",)),
-    "a hundred codes without two tags": Audience(operator_codes=CODES, tags_none=("even", "odd")),
+    "ten codes without two tags": Audience(operator_codes=CODES, tags_none=("even", "odd")),
 }
 SEARCHES = {
     "a list": None,
@@ -126,3 +126,10 @@ async def test_the_log_is_not_read_on_until_an_entry_is_asked_for(wanted, pool, 
     page = await PostgresAudit(counting).page(**wanted, cursor=None, limit=LIMIT)
     assert (page.entries, page.next_cursor is None) == ([], False)
     assert counting.rows <= FARTHEST + 1
+
+
+async def test_a_page_is_full_where_all_are_meant(pool, crowd, monkeypatch):
+    monkeypatch.setattr(contact_pages, "FARTHEST", FARTHEST)
+    audience = Audience(tags_any=("even", *(f"nobody's {number}" for number in range(99))))
+    rows, cursor = await contact_pages.page(pool, crowd, audience, cursor=None, limit=LIMIT)
+    assert ([row["name"] for row in rows], cursor is None) == ([f"Анна {COUNT - 2 * n}" for n in range(LIMIT)], False)

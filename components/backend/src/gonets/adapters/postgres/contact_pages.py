@@ -57,10 +57,9 @@ class Walk:
     values: Sequence[str]
     once: str = "true"
 
-    @property
-    def farthest(self) -> int:
-        """Rows for each of the values."""
-        return max(FARTHEST // len(self.values), 1)
+    def farthest(self, limit: int = 0) -> int:
+        """Rows for each of the values, but enough of them to fill a page of `limit` where all are meant."""
+        return max(FARTHEST // len(self.values), limit + 1)
 
 
 def _walks(audience: Audience) -> Sequence[Walk]:
@@ -81,12 +80,13 @@ async def page(
     before = _place_of(cursor)
     walk = await _rarest(pool, owner_id, before, _walks(audience) or [Walk(_EVERYBODY, [""])])
     sql, values = condition(audience, 5)
-    query = _PAGE.format(walk=walk.sql, farthest=walk.farthest, once=walk.once, condition=sql)
+    farthest = walk.farthest(limit)
+    query = _PAGE.format(walk=walk.sql, farthest=farthest, once=walk.once, condition=sql)
     # One more than asked for tells whether there is a next page.
     rows = await pool.fetch(query, owner_id, before, list(walk.values), limit + 1, *values)
     if len(rows) > limit:
         return rows[:limit], to_cursor(rows[limit - 1]["id"])
-    floor = await _floor(pool, owner_id, before, walk)
+    floor = await _floor(pool, owner_id, before, walk, farthest)
     if floor is None:
         return rows, None
     # One walk went no farther: what others met beyond it comes with the next page.
@@ -98,12 +98,12 @@ async def few(pool: Pool, owner_id: int, audience: Audience) -> Walk | None:
     if not (walks := _walks(audience)):
         return None
     walk = await _rarest(pool, owner_id, LAST_ID, walks)
-    return walk if await _floor(pool, owner_id, LAST_ID, walk) is None else None
+    return walk if await _floor(pool, owner_id, LAST_ID, walk, walk.farthest()) is None else None
 
 
-async def _floor(pool: Pool, owner_id: int, before: int, walk: Walk) -> int | None:
-    """The highest id at which one of the values has been walked as far as it may be; None where none goes so far."""
-    query = _FLOOR.format(walk=walk.sql, farthest=walk.farthest)
+async def _floor(pool: Pool, owner_id: int, before: int, walk: Walk, farthest: int) -> int | None:
+    """The highest id that is the farthest of one of the values; None where none of them goes so far."""
+    query = _FLOOR.format(walk=walk.sql, farthest=farthest)
     [floor] = await pool.fetch(query, owner_id, before, list(walk.values))
     found: int | None = floor["id"]
     return found

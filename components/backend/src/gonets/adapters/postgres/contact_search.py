@@ -147,7 +147,7 @@ def _among(walk: Walk, stages: Sequence[_Stage], audience: Audience) -> tuple[st
     for stage, (by, beginning) in enumerate(stages):
         values += [beginning, beginning + _BEYOND]
         found.append(f'({stage}, ({_BY[by]}) COLLATE "C", ${len(values) + 6}::text, ${len(values) + 7}::text)')
-    return _AMONG.format(walk=walk.sql, farthest=walk.farthest, condition=asked, stages=", ".join(found)), values
+    return _AMONG.format(walk=walk.sql, farthest=walk.farthest(), condition=asked, stages=", ".join(found)), values
 
 
 def _cursor_at(row: Any) -> str:
