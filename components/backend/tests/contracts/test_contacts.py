@@ -1,6 +1,7 @@
 """What a store of contacts must do, in memory and in PostgreSQL."""
 
 import asyncio
+import base64
 from datetime import UTC, datetime
 
 import pytest
@@ -123,8 +124,9 @@ async def test_contacts_are_listed_latest_first_in_pages(sides):
     whole = await store.page(owner, EVERYBODY, None, cursor=None, limit=5)
     assert (len(whole.contacts), whole.next_cursor) == (5, None)
     for search in (None, Search("a")):
-        with pytest.raises(Invalid):
-            await store.page(owner, EVERYBODY, search, cursor="nonsense", limit=3)
+        for cursor in ("nonsense", base64.urlsafe_b64encode(rb'[0, "\ud800", 1]').decode()):
+            with pytest.raises(Invalid):
+                await store.page(owner, EVERYBODY, search, cursor=cursor, limit=3)
 
 
 @pytest.mark.parametrize(

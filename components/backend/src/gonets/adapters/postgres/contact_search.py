@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from gonets.adapters.postgres import contact_pages
 from gonets.adapters.postgres.audience import condition
 from gonets.adapters.postgres.contact_pages import LAST_ID, Walk, read_cursor, to_cursor, unknown_cursor
+from gonets.adapters.postgres.jsonb import storable
 from gonets.adapters.postgres.pool import Pool
 from gonets.core.contacts.audience import Audience
 from gonets.core.contacts.ports import Search
@@ -158,6 +159,8 @@ def _place_of(cursor: str | None, stages: int) -> _Place:
     if cursor is None:
         return _START
     match read_cursor(cursor):
-        case [int(stage), str(key), int(place)] if 0 <= stage < stages and 0 < place <= LAST_ID and "\0" not in key:
-            return _Place(stage, key, place)
+        case [int(stage), str(key), int(place)] if (
+            0 <= stage < stages and 0 < place <= LAST_ID and storable(key) == key
+        ):
+            return _Place(stage, key, at)
     raise unknown_cursor()
