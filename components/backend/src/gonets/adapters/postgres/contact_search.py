@@ -159,8 +159,6 @@ def _place_of(cursor: str | None, stages: int) -> _Place:
     if cursor is None:
         return _START
     match read_cursor(cursor):
-        case [int(stage), str(key), int(place)] if (
-            0 <= stage < stages and 0 < place <= LAST_ID and storable(key) == key
-        ):
+        case [int(stage), str(key), int(at)] if 0 <= stage < stages and 0 < at <= LAST_ID and storable(key) == key:
             return _Place(stage, key, at)
     raise unknown_cursor()
