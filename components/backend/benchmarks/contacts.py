@@ -62,6 +62,14 @@ FILTERS: Mapping[str, tuple[Audience, Search | None]] = {
     "search: phone": (EVERYBODY, Search("+79000", ("+79000",))),
     "search: e-mail address": (EVERYBODY, Search("ab")),
     "search: name": (EVERYBODY, Search("анна")),
+    "search: every phone": (EVERYBODY, Search("7", ("+7",))),
+    "search: nobody": (EVERYBODY, Search("nobody")),
+    "search: name, tag of one of 100 000": (Audience(tags_any=("rare",)), Search("глеб")),
+    "search: name, tag of the oldest 5 000": (Audience(tags_any=("oldest",)), Search("глеб")),
+    "search: name, operator code": (Audience(operator_codes=("916",)), Search("глеб")),
+    "search: name, tag of nobody": (Audience(tags_any=("nobody",)), Search("глеб")),
+    "search: name, none of two tags": (Audience(tags_none=("half", "tenth")), Search("глеб")),
+    "search: e-mail address, time zone": (Audience(timezones=("Asia/Tokyo",)), Search("ab")),
 }
 
 
@@ -97,11 +105,13 @@ async def last_cursor(pool: Pool, owner: int, audience: Audience, search: Search
     stage, key = (0, "phone") if search.phones else (1, 'lower(name) COLLATE "C"')
     if search.text.isascii() and not search.phones:
         stage, key = 0, "lower(email)"
+    sql, values = condition(audience, 4)
     query = (
-        f"SELECT {key} AS key, id FROM contact WHERE owner_id = $1 AND {key} >= $2 AND {key} < $3"
+        f"SELECT {key} AS key, id FROM contact WHERE owner_id = $1 AND {key} >= $2 AND {key} < $3 AND {sql}"
         f" ORDER BY {key} DESC, id DESC OFFSET {LIMIT // 2} LIMIT 1"
     )
-    rows = await pool.fetch(query, owner, search.text, search.text + "\U0010ffff")
+    beginning = search.phones[0] if search.phones else search.text
+    rows = await pool.fetch(query, owner, beginning, beginning + "\U0010ffff", *values)
     return to_cursor(stage, rows[0]["key"], rows[0]["id"]) if rows else None
 
 

@@ -1,11 +1,12 @@
 """What a store of contacts must do, in memory and in PostgreSQL."""
 
 import asyncio
+import base64
 from datetime import UTC, datetime
 
 import pytest
 
-from fakes.contacts import FakeAudiences, FakeContacts, is_meant
+from fakes.contacts import FakeAudiences, FakeContacts, is_meant, place_of
 from gonets.adapters.postgres import contact_pages
 from gonets.adapters.postgres.audiences import PostgresAudiences
 from gonets.adapters.postgres.contacts import PostgresContactCrowd, PostgresContacts
@@ -68,7 +69,7 @@ async def test_a_contact_is_found_as_it_was_added(sides):
     contact = await store.add(owner, EVERYTHING)
     assert _values(contact) == tuple(EVERYTHING.values())
     assert (contact.operator, contact.quality_code) == (None, None)
-    assert contact.created_at == contact.updated_at
+    assert contact.created_at <= contact.updated_at
     assert await store.get(owner, contact.id) == contact
     bare = await store.add(owner, {Field.NAME: "Ё"})
     assert _values(bare) == ("Ё", None, None, None, (), None, None, {}, None, None)
@@ -123,8 +124,9 @@ async def test_contacts_are_listed_latest_first_in_pages(sides):
     whole = await store.page(owner, EVERYBODY, None, cursor=None, limit=5)
     assert (len(whole.contacts), whole.next_cursor) == (5, None)
     for search in (None, Search("a")):
-        with pytest.raises(Invalid):
-            await store.page(owner, EVERYBODY, search, cursor="nonsense", limit=3)
+        for cursor in ("nonsense", base64.urlsafe_b64encode(rb'[0, "\ud800", 1]').decode()):
+            with pytest.raises(Invalid):
+                await store.page(owner, EVERYBODY, search, cursor=cursor, limit=3)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +159,9 @@ async def _crowd(store, owner):
         await store.add(
             owner,
             {
-                Field.NAME: f"{number}",
+                Field.NAME: ("Анна", "анна", "7", "")[number % 4] + f" {number}",
+                Field.PHONE: (None, f"+7916{number:07}", f"+7926{number:07}")[number % 3],
+                Field.EMAIL: (None, None, f"7{number}@example.com", f"A{number}@example.com", None)[number % 5],
                 Field.TAGS: tags,
                 Field.OPERATOR_CODE: (None, "916", "495", "812")[number % 4],
                 Field.TIMEZONE: (None, "Europe/Moscow", "Asia/Omsk")[number % 3],
@@ -182,7 +186,7 @@ AUDIENCES = [
 @pytest.mark.parametrize("audience", AUDIENCES)
 @pytest.mark.parametrize("farthest", [3, 10_000])
 async def test_who_is_meant_is_listed_counted_and_exported(sides, audience, farthest, monkeypatch):
-    monkeypatch.setattr(contact_pages, "_FARTHEST", farthest)
+    monkeypatch.setattr(contact_pages, "FARTHEST", farthest)
     store, owner, other = sides
     crowd = store if isinstance(store, FakeContacts) else PostgresContactCrowd(store._pool, portion=7)
     await _crowd(store, owner)
@@ -197,6 +201,30 @@ async def test_who_is_meant_is_listed_counted_and_exported(sides, audience, fart
     async with crowd.export(owner, audience) as exported:
         assert exported.attributes == []
         assert [contact async for portion in exported.portions for contact in portion] == meant[::-1]
+
+
+SEARCHES = [
+    Search("а"),
+    Search("a"),
+    Search("7", ("+7",)),
+    Search("8926", ("+8926", "+7926")),
+    Search("nobody"),
+]
+
+
+@pytest.mark.parametrize("audience", AUDIENCES)
+@pytest.mark.parametrize("farthest", [1, 3, 10_000])
+async def test_a_search_passes_by_those_who_are_not_meant(sides, audience, farthest, monkeypatch):
+    monkeypatch.setattr(contact_pages, "FARTHEST", farthest)
+    store, owner, other = sides
+    await _crowd(store, owner)
+    await _crowd(store, other)
+    everybody = await _all(store, owner, limit=100)
+    for search in SEARCHES:
+        found = [contact for contact in everybody if is_meant(contact, audience) and place_of(contact, search)]
+        for limit in (1, 3, 100):
+            listed = await _all(store, owner, audience, search, limit)
+            assert listed == sorted(found, key=lambda contact: place_of(contact, search))
 
 
 async def test_a_search_finds_by_phone_then_by_address_then_by_name(sides):

@@ -19,6 +19,7 @@ from fakes.identity import (
     FakeThrottle,
     FakeUsers,
 )
+from gonets.adapters.postgres import identity
 from gonets.adapters.postgres.identity import (
     PostgresApiKeys,
     PostgresAudit,
@@ -396,6 +397,20 @@ async def test_the_log_says_who_did_what_latest_first(stores, user):
         (user.id, 7, "created", "contact", 5),
     ]
     assert found[1].detail["имя"].startswith("Анна")
+
+
+@pytest.mark.parametrize("farthest", [1, 2, 10_000])
+async def test_a_page_of_the_log_goes_no_farther_than_it_may(stores, user, farthest, monkeypatch):
+    monkeypatch.setattr(identity, "AUDIT_FARTHEST", farthest)
+    for number in range(9):
+        await stores.audit.note(None, "created", "user" if number in (0, 1, 5) else "contact", number)
+    found, cursor, pages = [], None, 0
+    while cursor or not pages:
+        page = await stores.audit.page(object="user", user_id=None, cursor=cursor, limit=2)
+        assert len(page.entries) <= 2
+        found += [entry.object_id for entry in page.entries]
+        cursor, pages = page.next_cursor, pages + 1
+    assert found == [5, 1, 0]
 
 
 async def test_the_log_is_narrowed_and_paged(stores, user):

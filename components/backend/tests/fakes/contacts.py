@@ -37,7 +37,7 @@ def is_meant(contact: Contact, audience: Audience) -> bool:
     )
 
 
-def _found(contact: Contact, search: Search) -> tuple[int, str, int] | None:
+def place_of(contact: Contact, search: Search) -> tuple[int, str, int] | None:
     """Where it is in the list of those that are found."""
     phone, email, name = contact.phone or "", (contact.email or "").lower(), contact.name.lower()
     for stage, beginning in enumerate(search.phones):
@@ -91,8 +91,8 @@ class FakeContacts:
             raise Invalid("cursor", "must be a nextCursor of an earlier answer, unchanged")
         found = self._own(owner_id, audience)[::-1]
         if search is not None:
-            found = [contact for contact in found if _found(contact, search)]
-            found.sort(key=lambda contact: _found(contact, search))
+            found = [contact for contact in found if place_of(contact, search)]
+            found.sort(key=lambda contact: place_of(contact, search))
         place = next((at for at, contact in enumerate(found, 1) if str(contact.id) == cursor), 0)
         rest = found[place:]
         return ContactPage(rest[:limit], str(rest[limit - 1].id) if len(rest) > limit else None)

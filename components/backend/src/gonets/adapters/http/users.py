@@ -97,7 +97,7 @@ class AuditEntryView(Answer):
 
 
 class AuditList(Answer):
-    """One page, latest first."""
+    """One page, latest first. A page may be short, even empty, before the last one: only `nextCursor` tells."""
 
     entries: Sequence[AuditEntryView]
     next_cursor: NextCursor

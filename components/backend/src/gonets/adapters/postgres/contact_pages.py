@@ -3,7 +3,7 @@
 Each page walks an index that is in the order of the list already, from the cursor on: that of one tag, one operator
 code, one time zone, or the owner's all. Of several values each has its own walk, and the pages are merged. What else is
 asked for is looked up row by row, so the rarest of the filters walks. Where even that meets nearly nobody, the page
-ends after `_FARTHEST` rows, and the next one goes on from there.
+ends after `FARTHEST` rows, and the next one goes on from there.
 """
 
 import base64
@@ -16,11 +16,11 @@ from typing import Any
 from gonets.adapters.postgres.audience import condition
 from gonets.adapters.postgres.pool import Pool
 from gonets.core.contacts.audience import Audience
-from gonets.core.contacts.ports import Search
 from gonets.core.shared.errors import Invalid
 
-_FARTHEST = 10_000
-_LAST_ID = 2**63 - 1
+FARTHEST = 2_000
+"""Rows that a page looks at, however few of them are meant: a third of a second's where none of them is in memory."""
+LAST_ID = 2**63 - 1
 
 _TAG = "SELECT contact_id AS id FROM contact_tag WHERE owner_id = $1 AND tag = given.value AND contact_id < $2"
 _COLUMN = "SELECT id FROM contact WHERE owner_id = $1 AND {} = given.value AND id < $2"
@@ -50,21 +50,27 @@ _ONCE = "NOT contact.tags && ($3::text[])[:given.place - 1]"
 
 
 @dataclass(frozen=True, slots=True)
-class _Walk:
+class Walk:
+    """Ids below $2 of the owner $1 in one index, for `given.value`, which is each of `values` in turn."""
+
     sql: str
     values: Sequence[str]
     once: str = "true"
 
+    def farthest(self, limit: int = 0) -> int:
+        """Rows for each of the values, but enough of them to fill a page of `limit` where all are meant."""
+        return max(FARTHEST // len(self.values), limit + 1)
 
-def _walks(audience: Audience) -> Sequence[_Walk]:
-    found = [_Walk(_TAG, [tag]) for tag in audience.tags_all]
+
+def _walks(audience: Audience) -> Sequence[Walk]:
+    found = [Walk(_TAG, [tag]) for tag in audience.tags_all]
     if audience.tags_any:
-        found.append(_Walk(_TAG, audience.tags_any, _ONCE))
+        found.append(Walk(_TAG, audience.tags_any, _ONCE))
     if audience.operator_codes:
-        found.append(_Walk(_COLUMN.format("operator_code"), audience.operator_codes))
+        found.append(Walk(_COLUMN.format("operator_code"), audience.operator_codes))
     if audience.timezones:
-        found.append(_Walk(_COLUMN.format("timezone"), audience.timezones))
-    return found or [_Walk(_EVERYBODY, [""])]
+        found.append(Walk(_COLUMN.format("timezone"), audience.timezones))
+    return found
 
 
 async def page(
@@ -72,22 +78,38 @@ async def page(
 ) -> tuple[Sequence[Any], str | None]:
     """Rows of contact, latest first, and where the next page begins. Raises Invalid."""
     before = _place_of(cursor)
-    walk = await _rarest(pool, owner_id, before, _walks(audience))
-    start = (owner_id, before, list(walk.values))
+    walk = await _rarest(pool, owner_id, before, _walks(audience) or [Walk(_EVERYBODY, [""])])
     sql, values = condition(audience, 5)
-    query = _PAGE.format(walk=walk.sql, farthest=_FARTHEST, once=walk.once, condition=sql)
+    farthest = walk.farthest(limit)
+    query = _PAGE.format(walk=walk.sql, farthest=farthest, once=walk.once, condition=sql)
     # One more than asked for tells whether there is a next page.
-    rows = await pool.fetch(query, *start, limit + 1, *values)
+    rows = await pool.fetch(query, owner_id, before, list(walk.values), limit + 1, *values)
     if len(rows) > limit:
         return rows[:limit], to_cursor(rows[limit - 1]["id"])
-    [floor] = await pool.fetch(_FLOOR.format(walk=walk.sql, farthest=_FARTHEST), *start)
-    if floor["id"] is None:
+    floor = await _floor(pool, owner_id, before, walk, farthest)
+    if floor is None:
         return rows, None
     # One walk went no farther: what others met beyond it comes with the next page.
-    return [row for row in rows if row["id"] >= floor["id"]], to_cursor(floor["id"])
+    return [row for row in rows if row["id"] >= floor], to_cursor(floor)
 
 
-async def _rarest(pool: Pool, owner_id: int, before: int, walks: Sequence[_Walk]) -> _Walk:
+async def few(pool: Pool, owner_id: int, audience: Audience) -> Walk | None:
+    """The walk by one of the filters that meets no more than a page may look at, if there is one."""
+    if not (walks := _walks(audience)):
+        return None
+    walk = await _rarest(pool, owner_id, LAST_ID, walks)
+    return walk if await _floor(pool, owner_id, LAST_ID, walk, walk.farthest()) is None else None
+
+
+async def _floor(pool: Pool, owner_id: int, before: int, walk: Walk, farthest: int) -> int | None:
+    """The highest id that is the farthest of one of the values; None where none of them goes so far."""
+    query = _FLOOR.format(walk=walk.sql, farthest=farthest)
+    [floor] = await pool.fetch(query, owner_id, before, list(walk.values))
+    found: int | None = floor["id"]
+    return found
+
+
+async def _rarest(pool: Pool, owner_id: int, before: int, walks: Sequence[Walk]) -> Walk:
     """The one with the fewest rows, as the planner's statistics have it: a bad guess costs time, nothing else."""
     if len(walks) == 1:
         return walks[0]
@@ -99,100 +121,26 @@ async def _rarest(pool: Pool, owner_id: int, before: int, walks: Sequence[_Walk]
     return walks[min(found)[1]]
 
 
-# By what is searched: the key in whose order it is listed.
-_BY = {"phone": "contact.phone", "email": "lower(contact.email)", "name": 'lower(contact.name) COLLATE "C"'}
-_BEYOND = "\U0010ffff"
-"""As the database compares here, byte by byte, no text goes on with anything greater."""
-
-_STAGE = """
-(SELECT contact.*, {stage} AS stage, {key} AS found_by FROM contact
-WHERE contact.owner_id = $1 AND {key} >= ${beginning} AND {key} < ${end}
-  AND ({key}, contact.id) > (${after}, {last} * $3::bigint) AND {named} AND {earlier} AND {condition}
-ORDER BY {key}, contact.id LIMIT $2)
-"""
-_SEARCH = """
-SELECT * FROM ({stages}) found ORDER BY stage, found_by COLLATE "C", id LIMIT $2
-"""
-
-
-async def search(
-    pool: Pool, owner_id: int, audience: Audience, wanted: Search, *, cursor: str | None, limit: int
-) -> tuple[Sequence[Any], str | None]:
-    """Rows of contact as ContactStore.page says, and where the next page begins. Raises Invalid."""
-    text = wanted.text.replace("\0", "")
-    stages = [*(("phone", phone) for phone in wanted.phones), ("email", text), ("name", text)]
-    first, key, last_id = _found_of(cursor, len(stages))
-    query, values = _stages(stages, first, key, audience)
-    rows = await pool.fetch(query, owner_id, limit + 1, last_id, *values)
-    if len(rows) <= limit:
-        return rows, None
-    last = rows[limit - 1]
-    return rows[:limit], to_cursor(last["stage"], last["found_by"], last["id"])
-
-
-def _stages(
-    stages: Sequence[tuple[str, str]], first: int, key: str | None, audience: Audience
-) -> tuple[str, Sequence[object]]:
-    """One statement for all that are left, so that a page costs the same wherever it ends; and its values from the
-    fourth on. The first of them goes on behind `key` and the last id."""
-    values: list[object] = []
-
-    def place(value: object) -> int:
-        values.append(value)
-        return 3 + len(values)
-
-    begun = [(_BY[by], place(beginning), place(beginning + _BEYOND)) for by, beginning in stages]
-    sql, asked = condition(audience, 4 + len(values))
-    values += asked
-    parts = []
-    for stage, (by, _) in list(enumerate(stages))[first:]:
-        goes_on = stage == first and key is not None
-        earlier = [f"({one} >= ${start} AND {one} < ${end}) IS NOT TRUE" for one, start, end in begun[:stage]]
-        parts.append(
-            _STAGE.format(
-                stage=stage,
-                key=_BY[by],
-                beginning=begun[stage][1],
-                end=begun[stage][2],
-                # Where a stage begins, all that have its beginning have ids above 0.
-                after=place(key) if goes_on else begun[stage][1],
-                last=int(goes_on),
-                named="contact.name <> ''" if by == "name" else f"contact.{by} IS NOT NULL",
-                earlier=" AND ".join(["true", *earlier]),
-                condition=sql,
-            )
-        )
-    return _SEARCH.format(stages=" UNION ALL ".join(parts)), values
-
-
 def to_cursor(*place: object) -> str:
     return base64.urlsafe_b64encode(json.dumps(place, ensure_ascii=False).encode()).decode()
 
 
-def _place_of(cursor: str | None) -> int:
-    if cursor is None:
-        return _LAST_ID
-    match _read(cursor):
-        case [int(place)] if 0 < place <= _LAST_ID:
-            return place
-    raise _unknown()
-
-
-def _found_of(cursor: str | None, stages: int) -> tuple[int, str | None, int]:
-    if cursor is None:
-        return 0, None, 0
-    match _read(cursor):
-        case [int(stage), str(key), int(place)] if 0 <= stage < stages and 0 < place <= _LAST_ID and "\0" not in key:
-            return stage, key, place
-    raise _unknown()
-
-
-def _read(cursor: str) -> Any:
+def read_cursor(cursor: str) -> Any:
+    """What `to_cursor` was given, as a list. Raises Invalid."""
     try:
         return json.loads(base64.urlsafe_b64decode(cursor.encode("ascii")).decode())
     except (ValueError, RecursionError, binascii.Error):
-        raise _unknown() from None
+        raise unknown_cursor() from None
 
 
-def _unknown() -> Invalid:
+def unknown_cursor() -> Invalid:
     return Invalid("cursor", "must be the nextCursor of an earlier answer, unchanged")
+
+
+def _place_of(cursor: str | None) -> int:
+    if cursor is None:
+        return LAST_ID
+    match read_cursor(cursor):
+        case [int(place)] if 0 < place <= LAST_ID:
+            return place
+    raise unknown_cursor()

@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 
-from gonets.adapters.postgres import contact_pages
+from gonets.adapters.postgres import contact_pages, contact_search
 from gonets.adapters.postgres.audience import condition
 from gonets.adapters.postgres.jsonb import to_jsonb
 from gonets.adapters.postgres.pool import Pool
@@ -78,7 +78,7 @@ class PostgresContacts:
         if search is None:
             rows, following = await contact_pages.page(self._pool, owner_id, audience, cursor=cursor, limit=limit)
         else:
-            rows, following = await contact_pages.search(
+            rows, following = await contact_search.search(
                 self._pool, owner_id, audience, search, cursor=cursor, limit=limit
             )
         return ContactPage([to_contact(row) for row in rows], following)

@@ -46,6 +46,20 @@ SELECT * FROM {table} WHERE {condition} AND ($1::timestamptz IS NULL OR ({time},
 ORDER BY {time} DESC, id DESC LIMIT $3
 """
 
+# The last entry that a page may look at is there in any case, asked for or not: from it the next page goes on.
+_AUDIT_PAGE = """
+SELECT * FROM (
+    SELECT *, ($5::text IS NULL OR object = $5) AND ($6::bigint IS NULL OR user_id IS NOT DISTINCT FROM $6) AS meant,
+           row_number() OVER (ORDER BY at DESC, id DESC) AS place
+    FROM audit_entry WHERE $1::timestamptz IS NULL OR (at, id) < ($1, $2::bigint)
+    ORDER BY at DESC, id DESC LIMIT $4
+) looked
+WHERE meant OR place = $4
+ORDER BY at DESC, id DESC LIMIT $3
+"""
+AUDIT_FARTHEST = 10_000
+"""Entries that a page looks at, however few of them are asked for."""
+
 
 class PostgresUsers:
     """Implements Users."""
@@ -354,11 +368,16 @@ class PostgresAudit:
         )
 
     async def page(self, *, object: str | None, user_id: int | None, cursor: str | None, limit: int) -> AuditPage:  # noqa: A002
-        condition = "($4::text IS NULL OR object = $4) AND ($5::bigint IS NULL OR user_id = $5)"
-        rows, next_cursor = await _page(
-            self._pool, "audit_entry", "at", condition, cursor, limit, object and storable(object), user_id
-        )
-        return AuditPage([_to_entry(row) for row in rows], next_cursor)
+        place = from_cursor(cursor) if cursor else (None, None)
+        # One more than asked for tells whether there is a next page.
+        wanted = *place, limit + 1, AUDIT_FARTHEST, object and storable(object), user_id
+        looked = await self._pool.fetch(_AUDIT_PAGE, *wanted)
+        rows = [row for row in looked if row["meant"]]
+        if len(rows) > limit:
+            last = rows[limit - 1]
+        else:
+            last = looked[-1] if looked and looked[-1]["place"] == AUDIT_FARTHEST else None
+        return AuditPage([_to_entry(row) for row in rows[:limit]], to_cursor(last["at"], last["id"]) if last else None)
 
 
 async def _page(

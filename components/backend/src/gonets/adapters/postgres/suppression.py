@@ -20,11 +20,18 @@ RETURNING s.*, xmax = 0 AS new
 """
 
 _PAGE = """
-SELECT * FROM suppression
-WHERE owner_id = $1 AND ($2::bigint IS NULL OR id < $2)
-  AND ($3::text[] IS NULL OR (kind, address) IN (SELECT * FROM unnest($3::text[], $4::text[])))
-ORDER BY id DESC
-LIMIT $5
+SELECT * FROM suppression WHERE owner_id = $1 AND ($2::bigint IS NULL OR id < $2) ORDER BY id DESC LIMIT $3
+"""
+
+# Each is looked up by its key, however long the list is.
+_ONLY = """
+SELECT s.* FROM unnest($4::text[], $5::text[]) AS i (kind, address)
+CROSS JOIN LATERAL (
+    SELECT * FROM suppression s
+    WHERE s.owner_id = $1 AND s.kind = i.kind AND s.address = i.address AND ($2::bigint IS NULL OR s.id < $2)
+    OFFSET 0
+) s
+ORDER BY s.id DESC LIMIT $3
 """
 
 _AMONG = """
@@ -71,10 +78,12 @@ class PostgresSuppressions:
         self, owner_id: int, only: Sequence[tuple[Kind, str]] | None, *, cursor: str | None, limit: int
     ) -> SuppressionPage:
         before = from_cursor(cursor)[1] if cursor else None
-        kinds = None if only is None else [kind.value for kind, _ in only]
-        wanted = None if only is None else [address for _, address in only]
         # One more than asked for tells whether there is a next page.
-        rows = await self._pool.fetch(_PAGE, owner_id, before, kinds, wanted, limit + 1)
+        if only is None:
+            rows = await self._pool.fetch(_PAGE, owner_id, before, limit + 1)
+        else:
+            kinds, wanted = [kind.value for kind, _ in only], [address for _, address in only]
+            rows = await self._pool.fetch(_ONLY, owner_id, before, limit + 1, kinds, wanted)
         last = rows[limit - 1] if len(rows) > limit else None
         return SuppressionPage(
             [_from_row(row) for row in rows[:limit]], to_cursor(last["created_at"], last["id"]) if last else None

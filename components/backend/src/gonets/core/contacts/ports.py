@@ -44,7 +44,8 @@ class ContactStore(Protocol):
     ) -> ContactPage:
         """Latest first; of a search, those found by phone, then by e-mail address, then by name, each in the order of
         what they were found by, and each once. MUST take no longer for the last page than for the first, of any number
-        of contacts. Raises Invalid for a cursor that is none of ours."""
+        of contacts, and however few of them are meant: a page may be short, even empty, before the last one. Raises
+        Invalid for a cursor that is none of ours."""
 
     async def change(self, owner_id: int, contact_id: int, fields: Fields) -> Contact | None:
         """MUST leave the other fields as they are, also where two change the contact at one moment; but with another

@@ -139,7 +139,8 @@ class AuditLog(Audit, Protocol):
     """The same, with those who read it."""
 
     async def page(self, *, object: str | None, user_id: int | None, cursor: str | None, limit: int) -> AuditPage:  # noqa: A002
-        """Latest first. Raises Invalid for a cursor that is none of ours."""
+        """Latest first. MUST take no longer where few entries are asked for: a page may be short, even empty, before
+        the last one. Raises Invalid for a cursor that is none of ours."""
 
 
 class Passwords(Protocol):
