@@ -178,6 +178,12 @@ async def test_a_task_that_was_erased_is_still_a_task(http, pool, contact, statu
     assert [(task["task_id"], task["data"]) for task in listed.json()["tasks"]] == [(1, "(erased)")]
     # Nobody asks about it again by mistake, and its end is told all the same.
     assert (await http.get("/api/v1/failed/tasks")).json()["tasks"] == []
+    again = await http.post("/api/v1/failed/tasks/replay", json={"ids": [1]})
+    if status == "failed":
+        assert (again.status_code, again.headers["content-type"]) == (409, "application/problem+json")
+        assert "was erased" in again.json()["detail"]
+    else:
+        assert again.json()["count"] == 0
     assert [wake.task.task_id for wake in await PostgresTaskWakes(pool).due(limit=10)] == [1]
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from gonets.core.shared.errors import Category, Invalid
-from gonets.core.tasks.model import Claimed, Failure, Finished, Pending, Task, TaskStatus, TaskType, Waiter
+from gonets.core.tasks.model import ERASED, Claimed, Failure, Finished, Pending, Task, TaskStatus, TaskType, Waiter
 from gonets.core.tasks.set_aside import Choice, Handled
 
 TASK = Task(7, TaskType.PHONE, "8 916 823 34 54")
@@ -301,6 +301,20 @@ async def test_chosen_ones_only_are_replayed(table):
     assert await table.failed.replay(Choice(category=Category.REFUSED)) == Handled(2)
     assert await _ids(table) == [4, 2]
     assert sorted(await _due(table)) == [1, 3]
+
+
+async def test_an_erased_task_is_known_and_never_replayed(table):
+    for number, data in ((9, ERASED), (8, TASK.data), (7, ERASED)):
+        claim = await _claim(table, number, Task(number, TASK.task_type, data))
+        await table.worker.told(await table.worker.fail(claim, REFUSED))
+    await table.worker.park(await _claim(table, 6, Task(6, TASK.task_type, ERASED)), AWAY, HOUR)
+    assert await table.failed.erased([9, 8, 7, 6, 5]) == [7, 9]
+    assert await table.failed.replay(ALL) == Handled(1)
+    assert [await _status(table, number) for number in (7, 8, 9)] == [
+        TaskStatus.FAILED,
+        TaskStatus.PARKED,
+        TaskStatus.FAILED,
+    ]
 
 
 async def test_many_are_replayed_in_one_call_and_those_that_are_left_do_not_stop_it(table):

@@ -413,6 +413,16 @@ async def test_a_page_of_the_log_goes_no_farther_than_it_may(stores, user, farth
     assert found == [5, 1, 0]
 
 
+async def test_many_objects_are_noted_in_one_step_with_an_entry_each(stores, user):
+    anna = Principal(user.id, Role.MEMBER, api_key_id=7)
+    await stores.audit.note_each(anna, "released", "notification", [8, 5, 6], {"by": "Анна"})
+    await stores.audit.note_each(anna, "released", "notification", [], {})
+    found = (await stores.audit.page(object=None, user_id=None, cursor=None, limit=10)).entries
+    assert [(one.user_id, one.api_key_id, one.action, one.object, one.object_id, one.detail) for one in found] == [
+        (user.id, 7, "released", "notification", number, {"by": "Анна"}) for number in (6, 5, 8)
+    ]
+
+
 async def test_the_log_is_narrowed_and_paged(stores, user):
     for number in range(5):
         await stores.audit.note(Principal(number % 2 + 1, Role.MEMBER), "created", "contact", number)

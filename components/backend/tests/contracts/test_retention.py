@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from gonets.adapters.postgres.campaigns import PostgresCampaigns
 from gonets.adapters.postgres.identity import PostgresUsers
 from gonets.adapters.postgres.retention import PostgresExpiring
 from gonets.core.identity.model import Role
@@ -90,33 +91,53 @@ async def now(pool):
 
 
 async def test_a_campaign_that_is_not_over_keeps_its_messages(pool, make):
-    owner = await PostgresUsers(pool).add("anna@example.com", "hash", Role.MEMBER)
-    campaigns = [
-        (
-            await pool.fetch(
-                "INSERT INTO campaign (owner_id, name, text, variables, audience, status, finished_at)"
-                " VALUES ($1, 'c', 't', false, '{}', $2, $3::timestamptz) RETURNING id",
-                owner.id,
-                status,
-                finished_at,
-            )
-        )[0]["id"]
-        for status, finished_at in (("paused", None), ("finished", await now(pool)))
-    ]
-    kept, _ = [await make(90, 60, campaign=campaign, contact=1) for campaign in campaigns]
+    campaigns = [await campaign(pool, "paused", None), await campaign(pool, "finished", await now(pool))]
+    kept, _ = [await make(90, 60, campaign=number, contact=1) for number in campaigns]
     assert await walk(PostgresExpiring(pool, "notifications")) == 1
     assert await ids(pool) == [kept]
 
 
+async def campaign(pool, status, finished_at):
+    owner = await PostgresUsers(pool).add(f"{status}@example.com", "hash", Role.MEMBER)
+    [row] = await pool.fetch(
+        "INSERT INTO campaign (owner_id, name, text, variables, audience, status, finished_at)"
+        " VALUES ($1, 'c', 't', false, '{}', $2, $3::timestamptz) RETURNING id",
+        owner.id,
+        status,
+        finished_at,
+    )
+    return row["id"]
+
+
+async def counts(pool, number):
+    rows = await pool.fetch("SELECT status, n FROM campaign_count WHERE campaign_id = $1 ORDER BY status", number)
+    return [tuple(row) for row in rows]
+
+
 async def test_a_campaign_keeps_its_counts(pool, make):
+    number = await campaign(pool, "finished", await now(pool))
     for contact, status in enumerate(["delivered", "delivered", "failed"]):
-        await make(90, 60, status=status, campaign=7, contact=contact)
-    counts = "SELECT status, n FROM campaign_count WHERE campaign_id = 7 AND n > 0 ORDER BY status"
-    before = [tuple(row) for row in await pool.fetch(counts)]
+        await make(90, 60, status=status, campaign=number, contact=contact)
+    before = await counts(pool, number)
     assert before == [("delivered", 2), ("failed", 1)]
     assert await walk(PostgresExpiring(pool, "attempts")) == 3
     assert await walk(PostgresExpiring(pool, "notifications")) == 3
-    assert [tuple(row) for row in await pool.fetch(counts)] == before
+    assert await counts(pool, number) == before
+
+
+async def test_what_reports_counted_after_a_campaign_was_deleted_goes_with_its_messages(pool, make):
+    number = await campaign(pool, "finished", await now(pool))
+    other = await campaign(pool, "cancelled", await now(pool))
+    for contact in range(3):
+        await make(90, 60, status="sent", campaign=number, contact=contact)
+    await make(90, 60, campaign=other, contact=1)
+    store = PostgresCampaigns(pool)
+    assert await store.delete(await store.find(number))
+    await pool.fetch("UPDATE notification SET status = 'delivered' WHERE campaign_id = $1", number)
+    assert await counts(pool, number)
+    assert await walk(PostgresExpiring(pool, "notifications")) == 4
+    assert await counts(pool, number) == []
+    assert await counts(pool, other) == [("delivered", 1)]
 
 
 async def test_attempts_may_go_first(pool, make):

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from fakes import FakeDeadLetters, FakeFailedTasks, FakeTaskTable
-from gonets.core.shared.errors import Category, Invalid, NotFound, Unavailable
+from gonets.core.shared.errors import Category, Conflict, Invalid, NotFound, Unavailable
 from gonets.core.tasks.failed import HandleDeadLetters, HandleFailedTasks
-from gonets.core.tasks.model import Failure, Task, TaskStatus, TaskType
+from gonets.core.tasks.model import ERASED, Failure, Task, TaskStatus, TaskType
 from gonets.core.tasks.set_aside import Choice, DeadLetter, Handled
 
 TASK = Task(7, TaskType.PHONE, "8 916 823 34 54")
@@ -59,6 +59,16 @@ async def test_a_replayed_task_is_parked_and_a_replayed_letter_sent(tasks, lette
     assert await tasks.replay(Choice(ids=[7])) == await letters.replay(Choice(ids=["m1"])) == Handled(1)
     assert table.rows[7].status is TaskStatus.PARKED
     assert queue.sent == [LETTER]
+
+
+async def test_nobody_is_asked_about_a_person_who_was_erased(tasks, table):
+    table.rows[7].task = replace(TASK, data=ERASED)
+    other = replace(TASK, task_id=8)
+    await table.told(await table.fail(await table.claim(other, None, 2), REFUSED))
+    with pytest.raises(Conflict, match="task 7 asked about was erased"):
+        await tasks.replay(Choice(ids=[8, 7]))
+    assert {row.status for row in table.rows.values()} == {TaskStatus.FAILED}
+    assert await tasks.replay(Choice(ids=[8])) == Handled(1)
 
 
 async def test_what_is_dropped_is_not_listed(tasks, letters):

@@ -539,6 +539,30 @@ async def test_held_ones_wait_to_be_released(world):
     assert (await world.go(number)).status is Status.SENT
 
 
+async def test_many_are_released_with_one_step_of_the_audit_and_an_entry_each(world):
+    numbers = [await world.hand_in(held=True) for _ in range(3)]
+    await world.steer.release(ANNA, numbers)
+    assert [one.object_id for one in world.log.entries] == numbers
+    assert world.log.steps == 1
+    await world.steer.release(ANNA, numbers)
+    assert world.log.steps == 1
+
+
+async def test_what_was_released_before_the_database_went_away_is_in_the_audit(world, monkeypatch):
+    first, second = await world.hand_in(held=True), await world.hand_in(held=True)
+    save = world.table.save
+
+    async def silent_from_the_second_on(notification, *args, **more):
+        if notification.id == second:
+            raise Unavailable("the database is away")
+        return await save(notification, *args, **more)
+
+    monkeypatch.setattr(world.table, "save", silent_from_the_second_on)
+    with pytest.raises(Unavailable):
+        await world.steer.release(ANNA, [first, second])
+    assert [one.object_id for one in world.log.entries] == [first]
+
+
 async def test_a_contact_s_addresses_are_taken(world):
     found = await world.go(await world.hand_in(recipient=Recipient(), contact_id=5))
     assert world.telegram.sent[0][1].to == "55"

@@ -141,6 +141,15 @@ async def test_replay_by_id_of_both_kinds_and_again(shell, fail, put, pool, brok
     assert (status, out) == (1, "0 failed tasks replayed\n0 dead letters replayed\n")
 
 
+async def test_a_task_about_a_person_who_was_erased_is_not_replayed(shell, fail, pool):
+    await fail(7)
+    await pool.fetch("UPDATE task SET data = '(erased)', dropped_at = now() WHERE task_id = 7")
+    status, out, err = await shell.run("replay", "7")
+    assert (status, out) == (1, "")
+    assert err == "the person whom task 7 asked about was erased: there is nothing left to ask\n"
+    assert await _statuses(pool) == {7: "failed"}
+
+
 async def test_replay_by_condition_of_one_kind_and_of_all(shell, fail, put, pool, broker):  # noqa: F811
     await fail(7)
     await fail(8, AWAY)

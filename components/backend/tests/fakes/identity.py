@@ -279,6 +279,8 @@ class FakeAuditLog:
     """Implements AuditLog."""
 
     accounts: FakeAccounts = field(default_factory=FakeAccounts)
+    steps: int = 0
+    """How often something was written."""
 
     @property
     def entries(self) -> list[AuditEntry]:
@@ -292,18 +294,30 @@ class FakeAuditLog:
         object_id: int | None,
         detail: Mapping[str, JSON] = {},
     ) -> None:
-        self.entries.append(
-            AuditEntry(
-                id=len(self.entries) + 1,
-                at=self.accounts.tick(),
-                user_id=actor.user_id if actor else None,
-                api_key_id=actor.api_key_id if actor else None,
-                action=action,
-                object=object,
-                object_id=object_id,
-                detail=dict(detail),
+        await self.note_each(actor, action, object, [object_id], detail)
+
+    async def note_each(
+        self,
+        actor: Actor | None,
+        action: str,
+        object: str,  # noqa: A002 - as in the port
+        object_ids: Sequence[int | None],
+        detail: Mapping[str, JSON],
+    ) -> None:
+        self.steps += 1
+        for object_id in object_ids:
+            self.entries.append(
+                AuditEntry(
+                    id=len(self.entries) + 1,
+                    at=self.accounts.tick(),
+                    user_id=actor.user_id if actor else None,
+                    api_key_id=actor.api_key_id if actor else None,
+                    action=action,
+                    object=object,
+                    object_id=object_id,
+                    detail=dict(detail),
+                )
             )
-        )
 
     async def page(self, *, object: str | None, user_id: int | None, cursor: str | None, limit: int) -> AuditPage:  # noqa: A002
         chosen = [

@@ -3,12 +3,13 @@
 import copy
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from gonets.core.shared.errors import Category, Invalid, Unavailable
 from gonets.core.tasks.model import (
+    ERASED,
     JSON,
     Attempt,
     Claimed,
@@ -341,15 +342,19 @@ class FakeFailedTasks:
         next_cursor = f"{last.updated_at.isoformat()} {last.task.task_id}" if last else None
         return FailedPage([_failed(row) for row in rows[:limit]], next_cursor)
 
+    async def erased(self, ids: Collection[int]) -> Sequence[int]:
+        return sorted(row.task.task_id for row in self._chosen(Choice(ids=ids)) if row.task.data == ERASED)
+
     async def replay(self, chosen: Choice[int]) -> Handled:
         rows = self._chosen(chosen)
         told = [row for row in rows if row.told]
-        for row in told:
+        replayed = [row for row in told if row.task.data != ERASED]
+        for row in replayed:
             row.status, row.wakes, row.attempts, row.takeovers, row.alone = TaskStatus.PARKED, 0, 0, 0, False
             row.replays += 1
             row.wake_at = row.replayed_at = row.updated_at = self._table.clock.now
             row.dropped_at = None
-        return Handled(len(told), complete=len(told) == len(rows))
+        return Handled(len(replayed), complete=len(told) == len(rows))
 
     async def drop(self, chosen: Choice[int]) -> Handled:
         rows = [row for row in self._chosen(chosen) if row.dropped_at is None]

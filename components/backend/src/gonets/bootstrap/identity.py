@@ -1,6 +1,6 @@
 """Who uses the service, put together: for the API and for the command line."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -48,6 +48,11 @@ class AuditOf:
 
     async def note(self, actor: Actor | None, action: str, object_id: int, detail: Mapping[str, JSON]) -> None:
         await self._audit.note(actor, action, self._kind, object_id, detail)
+
+    async def note_each(
+        self, actor: Actor | None, action: str, object_ids: Sequence[int], detail: Mapping[str, JSON]
+    ) -> None:
+        await self._audit.note_each(actor, action, self._kind, object_ids, detail)
 
 
 def identity(pool: Pool, settings: IdentitySettings) -> Identity:

@@ -1,6 +1,7 @@
 """gonets failed: what needs a person, listed, looked at, replayed and dropped.
 
-Exit status: 0 done; 1 something that was named is not there, or some were left; 2 the command makes no sense; 3 the
+Exit status: 0 done; 1 something that was named is not there, or some were left, or cannot be
+replayed; 2 the command makes no sense; 3 the
 database or the broker is away.
 """
 
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from gonets.core.shared.errors import Category, Invalid, NotFound, Unavailable
+from gonets.core.shared.errors import Category, Conflict, Invalid, NotFound, Unavailable
 from gonets.core.tasks.model import MAX_TASK_ID
 from gonets.core.tasks.set_aside import Choice, Handled
 from gonets.entrypoints import failed_text
@@ -98,9 +99,9 @@ def main(arguments: argparse.Namespace) -> None:
     container = FailedContainer()
     try:
         sys.exit(0 if asyncio.run(_run(container, arguments)) else 1)
-    except (Invalid, Unavailable) as error:
+    except (Conflict, Invalid, Unavailable) as error:
         sys.stderr.write(f"{error.reason}\n")
-        sys.exit(2 if isinstance(error, Invalid) else 3)
+        sys.exit({Category.CONFLICT: 1, Category.INVALID: 2, Category.UNAVAILABLE: 3}[error.category])
 
 
 def _check(arguments: argparse.Namespace) -> None:

@@ -94,7 +94,7 @@ async def test_who_did_what_is_a_line(lines):
     noted = []
 
     class Audit:
-        async def note(self, *entry):
+        async def note_each(self, *entry):
             noted.append(entry)
 
     audit, anna = LoggedAudit(Audit()), Principal(user_id=3, role=Role.MEMBER, api_key_id=4)
@@ -102,9 +102,9 @@ async def test_who_did_what_is_a_line(lines):
     await audit.note(None, "erased", "contact", 6, {"messages": 1})
     await audit.note(anna, "created", "api key", 7)
     assert [one[1:4] for one in noted] == [
-        ("paused", "campaign", 5),
-        ("erased", "contact", 6),
-        ("created", "api key", 7),
+        ("paused", "campaign", [5]),
+        ("erased", "contact", [6]),
+        ("created", "api key", [7]),
     ]
     paused, erased = lines
     assert (paused["message"], paused["campaign_id"], paused["user_id"], paused["api_key_id"]) == (

@@ -117,10 +117,13 @@ def _tasks(handle: HandleFailedTasks) -> APIRouter:
         page = await handle.page(chosen, cursor=cursor, limit=limit)
         return FailedTaskList(tasks=[FailedTaskView.of(task) for task in page.tasks], next_cursor=page.next_cursor)
 
-    @tasks.post("/replay", summary="Have failed tasks tried again", responses=responses(TOO_LARGE, *ASKED))
+    @tasks.post(
+        "/replay", summary="Have failed tasks tried again", responses=responses(HTTPStatus.CONFLICT, TOO_LARGE, *ASKED)
+    )
     async def replay_failed_tasks(which: WhichTasks) -> HandledView:
         """They are due at once, with all their attempts, and keep their history. A task that has a result is never
-        touched; one whose failure is still being told is left. Named by its id, a dropped one is taken back."""
+        touched; one whose failure is still being told is left. Named by its id, a dropped one is taken back; one that
+        asked about a person who was erased is 409, and none is tried again."""
         return HandledView.of(await handle.replay(which.to_choice(), everything=which.all))
 
     @tasks.post("/drop", summary="Give failed tasks up", responses=responses(TOO_LARGE, *ASKED))

@@ -7,6 +7,7 @@ from typing import Any
 from gonets.adapters.postgres.pool import Pool
 from gonets.core.channels.model import Recipient
 from gonets.core.notifications.erasure import Found, Place
+from gonets.core.tasks.model import ERASED
 
 # Longer than any receipt is waited for, by default.
 _AGAIN_FOR = timedelta(days=7)
@@ -98,19 +99,19 @@ WHERE c.owner_id = $1 AND c.id = $2 AND s.owner_id = $1
 
 # What is asked at this moment ends by itself, and is erased with the next call. A task has data, so a word stands in
 # its place; one that failed is not to be asked about again.
-_ANSWERS = """
+_ANSWERS = f"""
 WITH asked AS (
     SELECT t.task_id, t.result_id FROM task t JOIN erasure e ON t.task_id = ANY(e.task_ids)
     WHERE e.owner_id = $1 AND e.contact_id = $2 AND t.status IN ('done', 'failed')
 ), answers AS (
-    UPDATE integration_service SET data = '{}' WHERE id IN (SELECT result_id FROM asked)
+    UPDATE integration_service SET data = '{{}}' WHERE id IN (SELECT result_id FROM asked)
 ), tries AS (
     UPDATE task_attempt SET answer = NULL WHERE task_id IN (SELECT task_id FROM asked)
 )
 UPDATE task
-SET data = '(erased)', dropped_at = CASE WHEN status = 'failed' THEN coalesce(dropped_at, clock_timestamp()) END
+SET data = '{ERASED}', dropped_at = CASE WHEN status = 'failed' THEN coalesce(dropped_at, clock_timestamp()) END
 WHERE task_id IN (SELECT task_id FROM asked)
-"""
+"""  # noqa: S608 - our own words
 
 _RECENT = """
 SELECT owner_id, contact_id FROM erasure WHERE asked_at > statement_timestamp() - $1::interval

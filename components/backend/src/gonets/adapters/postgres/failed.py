@@ -4,7 +4,7 @@ A failure is told when its row is in nobody's hands and not to be woken. Until t
 tells it would speak of an end that the task no longer has, and those who wait for it would be forgotten.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from gonets.adapters.postgres.cursors import from_cursor, to_cursor
 from gonets.adapters.postgres.jsonb import storable
 from gonets.adapters.postgres.pool import Pool
 from gonets.core.shared.errors import Category
-from gonets.core.tasks.model import Attempt, Failure, Task, TaskType
+from gonets.core.tasks.model import ERASED, Attempt, Failure, Task, TaskType
 from gonets.core.tasks.set_aside import Choice, FailedPage, FailedTask, Handled
 
 CHUNK = 500
@@ -49,6 +49,8 @@ ORDER BY t.updated_at DESC, t.task_id DESC
 
 _HISTORY = "SELECT number, ended_at, category, reason, answer FROM task_attempt WHERE task_id = $1 ORDER BY id"
 
+_ERASED = "SELECT task_id FROM task WHERE task_id = ANY($1) AND status = 'failed' AND data = $2 ORDER BY task_id"
+
 # The rows that are seen say how far it came; those that may be changed are read again under their locks.
 _STEP = """
 WITH seen AS (
@@ -74,7 +76,7 @@ ORDER BY s.updated_at, s.task_id
 _REPLAY = _STEP.format(
     told=_TOLD,
     chosen=_CHOSEN,
-    condition=_TOLD,
+    condition=f"{_TOLD} AND t.data <> '{ERASED}'",
     change="""
         status = 'parked', wake_at = clock_timestamp(), wakes = 0, attempts = 0, takeovers = 0, alone = false,
         replays = t.replays + 1, replayed_at = clock_timestamp(), dropped_at = NULL, updated_at = clock_timestamp()
@@ -107,6 +109,10 @@ class PostgresFailedTasks:
         return FailedPage(
             [_from_row(row) for row in rows[:limit]], to_cursor(last["updated_at"], last["task_id"]) if last else None
         )
+
+    async def erased(self, ids: Collection[int]) -> Sequence[int]:
+        rows = await self._pool.fetch(_ERASED, list(ids), ERASED)
+        return [row["task_id"] for row in rows]
 
     async def replay(self, chosen: Choice[int]) -> Handled:
         return await self._handle(_REPLAY, chosen)

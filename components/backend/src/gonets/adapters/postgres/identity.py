@@ -356,14 +356,25 @@ class PostgresAudit:
         object_id: int | None,
         detail: Mapping[str, JSON] = {},
     ) -> None:
+        await self.note_each(actor, action, object, [object_id], detail)
+
+    async def note_each(
+        self,
+        actor: Actor | None,
+        action: str,
+        object: str,  # noqa: A002 - as in the port
+        object_ids: Sequence[int | None],
+        detail: Mapping[str, JSON],
+    ) -> None:
         await self._pool.fetch(
             "INSERT INTO audit_entry (user_id, api_key_id, action, object, object_id, detail)"
-            " VALUES ($1, $2, $3, $4, $5, $6)",
+            " SELECT $1, $2, $3, $4, one.id, $6"
+            " FROM unnest($5::bigint[]) WITH ORDINALITY one (id, place) ORDER BY place",
             actor.user_id if actor else None,
             actor.api_key_id if actor else None,
             action,
             object,
-            object_id,
+            object_ids,
             to_jsonb(dict(detail)),
         )
 

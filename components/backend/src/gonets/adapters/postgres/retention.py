@@ -16,7 +16,7 @@ _NOTIFICATIONS = """
 WITH oldest AS MATERIALIZED (
     SELECT id, created_at FROM notification WHERE id > $3 ORDER BY id LIMIT $2
 ), ended AS MATERIALIZED (
-    SELECT n.id, n.created_at
+    SELECT n.id, n.created_at, n.campaign_id
     FROM notification n JOIN oldest USING (id)
     WHERE n.finished_at < clock_timestamp() - $1::interval AND n.life IS NULL AND n.due_at IS NULL
       AND NOT EXISTS (SELECT FROM campaign c WHERE c.id = n.campaign_id AND c.finished_at IS NULL)
@@ -29,6 +29,11 @@ WITH oldest AS MATERIALIZED (
     WHERE created_at >= (SELECT min(created_at) FROM ended) - interval '1 minute'
       AND created_at <= (SELECT max(created_at) FROM ended) + interval '1 minute'
       AND notification_id IN (SELECT id FROM ended)
+), counts AS (
+    -- A report that came after the campaign was deleted has counted.
+    DELETE FROM campaign_count n
+    WHERE n.campaign_id IN (SELECT campaign_id FROM ended)
+      AND NOT EXISTS (SELECT FROM campaign c WHERE c.id = n.campaign_id)
 ), gone AS (
     DELETE FROM notification n USING ended e WHERE n.id = e.id
 )

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 
 from gonets.core.identity.ports import Audit
@@ -93,7 +93,18 @@ class LoggedAudit:
         object_id: int | None,
         detail: Mapping[str, JSON] = {},
     ) -> None:
-        await self._audit.note(actor, action, object, object_id, detail)
+        await self.note_each(actor, action, object, [object_id], detail)
+
+    async def note_each(
+        self,
+        actor: Actor | None,
+        action: str,
+        object: str,  # noqa: A002 - as in the port
+        object_ids: Sequence[int | None],
+        detail: Mapping[str, JSON],
+    ) -> None:
+        await self._audit.note_each(actor, action, object, object_ids, detail)
         if object in _FOLLOWED:
             by = {"user_id": actor.user_id, "api_key_id": actor.api_key_id} if actor else {}
-            log.info("%s %s", object, action, extra={f"{object}_id": object_id, **by, "detail": dict(detail)})
+            for object_id in object_ids:
+                log.info("%s %s", object, action, extra={f"{object}_id": object_id, **by, "detail": dict(detail)})

@@ -134,6 +134,16 @@ class Audit(Protocol):
         """To be called when it is done, before it is answered. `actor` is None for an operator at the command line.
         `detail` MUST hold no secret."""
 
+    async def note_each(
+        self,
+        actor: Actor | None,
+        action: str,
+        object: str,  # noqa: A002 - the word for it
+        object_ids: Sequence[int | None],
+        detail: Mapping[str, JSON],
+    ) -> None:
+        """As `note` for each of them, in this order; MUST cost one step, however many they are."""
+
 
 class AuditLog(Audit, Protocol):
     """The same, with those who read it."""

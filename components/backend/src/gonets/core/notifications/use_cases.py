@@ -34,7 +34,7 @@ from gonets.core.notifications.ports import (
 )
 from gonets.core.notifications.routing import ADDRESS
 from gonets.core.shared import addresses
-from gonets.core.shared.audit import Actor, Audit
+from gonets.core.shared.audit import Actor, AuditOfMany
 from gonets.core.shared.concerning import concerning
 from gonets.core.shared.errors import Conflict, Invalid, InvalidFields, NotFound, Unavailable
 
@@ -169,7 +169,7 @@ class SteerNotifications:
 
     read: ReadNotifications
     news: NotificationNews
-    audit: Audit
+    audit: AuditOfMany
     now: Clock
 
     async def cancel(self, actor: Actor, notification_id: int) -> Notification:
@@ -188,15 +188,21 @@ class SteerNotifications:
 
     async def release(self, actor: Actor, ids: Sequence[int]) -> tuple[Sequence[int], Sequence[Skipped]]:
         """The ids that were released, and those that were not."""
-        released, skipped = [], []
-        for notification_id in dict.fromkeys(ids):
-            try:
-                await self._noted(actor, "released", notification_id, Notification.released)
-            except (NotFound, Conflict) as error:
-                skipped.append(Skipped(notification_id, error.reason))
-            else:
-                released.append(notification_id)
-                await wake_or_leave(self.news, notification_id)
+        released: list[int] = []
+        skipped: list[Skipped] = []
+        try:
+            for notification_id in dict.fromkeys(ids):
+                try:
+                    await self._change(actor.user_id, notification_id, Notification.released)
+                except (NotFound, Conflict) as error:
+                    skipped.append(Skipped(notification_id, error.reason))
+                else:
+                    released.append(notification_id)
+                    await wake_or_leave(self.news, notification_id)
+        finally:
+            # Those before the one that could not be written are released all the same.
+            if released:
+                await self.audit.note_each(actor, "released", released, {})
         return released, skipped
 
     async def _noted(self, actor: Actor, done: str, notification_id: int, change: _Change) -> Notification:

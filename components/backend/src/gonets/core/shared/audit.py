@@ -1,6 +1,6 @@
 """Who did what: a port that every feature has alike."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from gonets.core.shared.json import JSON
@@ -22,3 +22,12 @@ class Audit(Protocol):
     async def note(self, actor: Actor | None, action: str, object_id: int, detail: Mapping[str, JSON]) -> None:
         """To be called when it is done, before it is answered. `action` is a word such as "started"; `actor` None: what
         came from outside did it. `detail` MUST hold no secret and no address."""
+
+
+class AuditOfMany(Audit, Protocol):
+    """The same, where many are changed at one time."""
+
+    async def note_each(
+        self, actor: Actor | None, action: str, object_ids: Sequence[int], detail: Mapping[str, JSON]
+    ) -> None:
+        """As `note` for each of them; MUST cost one step, however many they are."""

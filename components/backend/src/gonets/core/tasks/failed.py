@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass
 
-from gonets.core.shared.errors import Invalid, NotFound
+from gonets.core.shared.errors import Conflict, Invalid, NotFound
 from gonets.core.tasks.ports import DeadLetters, FailedTasks
 from gonets.core.tasks.set_aside import Choice, DeadLetter, DeadLetterPage, FailedPage, FailedTask, Handled, Id
 
@@ -35,8 +35,11 @@ class HandleFailedTasks:
         return await self.failed.page(chosen, cursor=cursor, limit=limit)
 
     async def replay(self, chosen: Choice[int], *, everything: bool = False) -> Handled:
-        """They are due at once; the scheduler wakes them. `everything` MUST be said where nothing else is."""
+        """They are due at once; the scheduler wakes them. `everything` MUST be said where nothing else is. Raises
+        Conflict, and replays none, where one is named of which nobody knows any more what it asked."""
         _deliberate(chosen, everything=everything)
+        if chosen.ids and (erased := await self.failed.erased(chosen.ids)):
+            raise Conflict(f"the person whom task {erased[0]} asked about was erased: there is nothing left to ask")
         handled = await self.failed.replay(chosen)
         log.info("failed tasks replayed", extra={"tasks": handled.count, "complete": handled.complete})
         return handled

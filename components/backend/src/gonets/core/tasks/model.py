@@ -10,6 +10,8 @@ from gonets.core.shared.json import JSON as JSON
 
 MAX_TASK_ID = 2**63 - 1
 MAX_DATA_LENGTH = 10_000
+ERASED = "(erased)"
+"""Stands in place of the data of a task that was asked about a person who was erased since."""
 LONGEST_WAIT = timedelta(days=1)
 """No provider puts a task off for longer, whatever it asks for."""
 SUSPECT_FROM = 2

@@ -1,6 +1,6 @@
 """What the tasks feature needs from the outside. Implementations live in adapters; one contract suite runs on each."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
 
@@ -126,8 +126,12 @@ class FailedTasks(Protocol):
     async def page(self, chosen: Choice[int], *, cursor: str | None, limit: int) -> FailedPage:
         """Latest failure first. Raises Invalid for a cursor that is none of ours."""
 
+    async def erased(self, ids: Collection[int]) -> Sequence[int]:
+        """Those of them whose data went with the person it was about, in order."""
+
     async def replay(self, chosen: Choice[int]) -> Handled:
-        """They become `parked` and due now, their attempts, takeovers and age begin anew; the history MUST stay.
+        """They become `parked` and due now, their attempts, takeovers and age begin anew; the history MUST stay. MUST
+        NOT touch one that is erased.
 
         MUST NOT touch a row that has not failed, and MUST leave one whose failure is not told yet, which makes it not
         `complete`: whoever tells it must find what it tells. Each failure is replayed once, however many ask, and
