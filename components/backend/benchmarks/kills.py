@@ -107,6 +107,8 @@ class Ran:
     book: Book
     killed: Counter[str]
     in_hand: list[InHand]
+    in_line: int
+    """Reports that waited at the provider when somebody was killed, at most."""
 
 
 @dataclass
@@ -132,11 +134,11 @@ async def kills(yard: Yard, directory: Path, options: argparse.Namespace, found:
 
 async def _ran(yard: Yard, directory: Path, size: int, strikes: Sequence[Strike]) -> Ran:
     async with reporting(yard, directory, size, _WORKERS) as fleet, _connected(yard) as sql:
-        striking = asyncio.create_task(_strike_all(fleet, sql, size, strikes))
+        striking = asyncio.create_task(_strike_all(yard, fleet, sql, size, strikes))
         began = time.perf_counter()
         try:
             await watched(yard, size, FINAL)
-            killed, in_hand = await striking
+            killed, in_hand, in_line = await striking
         finally:
             striking.cancel()
         await _through(yard)
@@ -147,6 +149,7 @@ async def _ran(yard: Yard, directory: Path, size: int, strikes: Sequence[Strike]
             Book(*[await yard.book(name) for name in Book._fields]),
             killed,
             in_hand,
+            in_line,
         )
 
 
@@ -161,10 +164,11 @@ async def _connected(yard: Yard) -> AsyncIterator[Any]:
 
 
 async def _strike_all(
-    fleet: Fleet, sql: Any, size: int, strikes: Sequence[Strike]
-) -> tuple[Counter[str], list[InHand]]:
+    yard: Yard, fleet: Fleet, sql: Any, size: int, strikes: Sequence[Strike]
+) -> tuple[Counter[str], list[InHand], int]:
     killed: Counter[str] = Counter()
     in_hand: list[InHand] = []
+    in_line = 0
     for share, kind, who, moment in strikes:
         await until(partial(_tried, sql, share * size), _PATIENCE, f"not {share:.0%} of the messages were tried")
         await asyncio.sleep(moment)
@@ -173,7 +177,8 @@ async def _strike_all(
         killed[kind] += 1
         if kind == "worker":
             in_hand += await _hands(sql, dead, died_at)
-    return killed, in_hand
+        in_line = max(in_line, (await yard.counts())["to_report"])
+    return killed, in_hand, in_line
 
 
 async def _tried(sql: Any, many: float) -> bool:
@@ -199,7 +204,9 @@ async def _settle(yard: Yard, size: int, ran: Ran, found: Found, words: str) -> 
     ends = " + ".join(f"{status} {count:,}" for status, count in sorted(account.ends.items()))
     found.say(f"{words}: {ran.took:.0f} s; {ends} = {account.ends.total():,}; {ran.counts}")
     if ran.killed:
+        kept = await yard.stage.sql.fetchval("SELECT count(*) FROM early_receipt")
         found.say(f"          killed {dict(ran.killed)}, with {len(ran.in_hand)} sends in hand")
+        found.say(f"          reports in line at the kills {ran.in_line:,} at most; {kept} that came early left over")
     if ran.in_hand:
         found.say(f"          of these {await _fates(yard, ran.in_hand)}")
     for what, count in (("lost", account.lost), ("sent twice", account.blind), ("delivered twice", account.twice)):
