@@ -95,8 +95,8 @@ async def search(
         return rows, None
     if walk := await contact_pages.few(pool, owner_id, audience):
         query, values = _among(walk, stages, audience)
-        rows = await pool.fetch(query, owner_id, LAST_ID, list(walk.values), limit + 1, *start, *values)
-        return rows[:limit], _cursor_at(rows[limit - 1]) if len(rows) > limit else None
+        found = await pool.fetch(query, owner_id, LAST_ID, list(walk.values), limit + 1, *start, *values)
+        return found[:limit], _cursor_at(found[limit - 1]) if len(found) > limit else None
     return rows, _cursor_at(walked[-1])
 
 
