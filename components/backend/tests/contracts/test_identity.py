@@ -19,14 +19,14 @@ from fakes.identity import (
     FakeThrottle,
     FakeUsers,
 )
+from gonets.adapters.postgres.audit import PostgresAudit
 from gonets.adapters.postgres.identity import (
     PostgresApiKeys,
-    PostgresAudit,
     PostgresResets,
     PostgresSessions,
-    PostgresThrottle,
     PostgresUsers,
 )
+from gonets.adapters.postgres.throttle import PostgresThrottle
 from gonets.core.identity.model import Principal, Reused, Role, Rotated, Scope
 from gonets.core.identity.ports import ApiKeys, AuditLog, Resets, Sessions, Throttle, Users
 from gonets.core.identity.throttle import ThrottlePolicy
