@@ -257,7 +257,11 @@ async def test_a_key_holds_for_seven_days(campaigns):
     await campaigns.pass_time(timedelta(days=6, hours=23))
     known, new = await campaigns.store.add(PLAIN, "key")
     assert (known.id, new) == (first.id, False)
+    assert (await campaigns.store.known(1, "key")).id == first.id
+    assert await campaigns.store.known(2, "key") is None
+    assert await campaigns.store.known(1, "a third one") is None
     await campaigns.pass_time(timedelta(hours=2))
+    assert await campaigns.store.known(1, "key") is None
     made = await asyncio.gather(*(campaigns.store.add(PLAIN, "key") for _ in range(3)))
     [second] = {campaign.id for campaign, _ in made}
     assert second != first.id

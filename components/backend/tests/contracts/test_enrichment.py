@@ -73,7 +73,7 @@ async def test_a_question_is_looked_at_later_each_time(sides):
     contact = await _added(contacts, owner, phone="+79161234567")
     await store.ask(owner, [contact.id])
     [question] = await store.due(10)
-    await store.later(question, timedelta(seconds=100))
+    await store.later([(question, timedelta(seconds=100))])
     assert await store.due(10) == []
     await pass_time(timedelta(seconds=101))
     [again] = await store.due(10)
@@ -85,15 +85,15 @@ async def test_an_answer_lands_on_its_contact_once(sides):
     contact = await _added(contacts, owner, phone="+79161234567", timezone="Asia/Omsk", operatorCode="916")
     await store.ask(owner, [contact.id])
     [question] = await store.due(10)
-    await store.answered(question, "Europe/Moscow", FACTS)
+    await store.answered([(question, "Europe/Moscow", FACTS)])
     found = await contacts.get(owner, contact.id)
     assert (found.timezone, found.operator, found.quality_code) == ("Europe/Moscow", "МТС", 0)
     assert found.operator_code == "916"
     assert await store.get(owner, contact.id) == Enrichment(EnrichmentStatus.DONE, question.task_id)
     assert await store.due(10) == []
-    await store.answered(question, "Asia/Tokyo", FACTS)
-    await store.failed(question, "too late")
-    await store.later(question, timedelta(0))
+    await store.answered([(question, "Asia/Tokyo", FACTS)])
+    await store.failed([(question, "too late")])
+    await store.later([(question, timedelta(0))])
     assert (await contacts.get(owner, contact.id)).timezone == "Europe/Moscow"
     assert await store.get(owner, contact.id) == Enrichment(EnrichmentStatus.DONE, question.task_id)
 
@@ -104,7 +104,7 @@ async def test_an_answer_about_another_phone_lands_nowhere(sides):
     await store.ask(owner, [contact.id])
     [question] = await store.due(10)
     await contacts.change(owner, contact.id, {Field.PHONE: "+79161234569"})
-    await store.answered(question, "Europe/Moscow", FACTS)
+    await store.answered([(question, "Europe/Moscow", FACTS)])
     found = await contacts.get(owner, contact.id)
     assert (found.timezone, found.operator, found.quality_code) == ("Asia/Omsk", None, None)
     assert await store.due(10) == []
@@ -115,7 +115,7 @@ async def test_a_failure_is_told_and_can_be_asked_again(sides):
     contact = await _added(contacts, owner, phone="+79161234567")
     await store.ask(owner, [contact.id])
     [question] = await store.due(10)
-    await store.failed(question, "no money")
+    await store.failed([(question, "no money")])
     assert await store.get(owner, contact.id) == Enrichment(EnrichmentStatus.FAILED, question.task_id, "no money")
     assert await store.ask(owner, [contact.id]) == 1
     [again] = await store.due(10)
@@ -129,5 +129,22 @@ async def test_with_the_contact_its_question_goes(sides):
     [question] = await store.due(10)
     await contacts.delete(owner, contact.id)
     assert await store.due(10) == []
-    await store.answered(question, None, FACTS)
+    await store.answered([(question, None, FACTS)])
     assert await store.get(owner, contact.id) is None
+
+
+async def test_of_many_each_has_its_own_end(sides):
+    contacts, store, pass_time, owner, _ = sides
+    ids = [(await _added(contacts, owner, phone=f"+7916123456{number}")).id for number in range(6)]
+    await store.ask(owner, ids)
+    one, two, three, four, five, six = await store.due(10)
+    await store.answered([(two, None, FACTS), (one, "Asia/Omsk", PhoneFacts(None, None, None))])
+    await store.failed([(four, "no money"), (three, "no such number")])
+    await store.later([(six, timedelta(seconds=50)), (five, timedelta(seconds=100))])
+    first, second = [await contacts.get(owner, number) for number in ids[:2]]
+    assert (first.timezone, first.operator, first.quality_code) == ("Asia/Omsk", None, None)
+    assert (second.timezone, second.operator, second.quality_code) == (None, "МТС", 0)
+    assert [(await store.get(owner, number)).reason for number in ids[2:4]] == ["no such number", "no money"]
+    assert await store.due(10) == []
+    await pass_time(timedelta(seconds=60))
+    assert [question.contact_id for question in await store.due(10)] == [ids[5]]

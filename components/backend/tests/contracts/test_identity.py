@@ -19,15 +19,15 @@ from fakes.identity import (
     FakeThrottle,
     FakeUsers,
 )
-from gonets.adapters.postgres import identity
+from gonets.adapters.postgres import audit
+from gonets.adapters.postgres.audit import PostgresAudit
 from gonets.adapters.postgres.identity import (
     PostgresApiKeys,
-    PostgresAudit,
     PostgresResets,
     PostgresSessions,
-    PostgresThrottle,
     PostgresUsers,
 )
+from gonets.adapters.postgres.throttle import PostgresThrottle
 from gonets.core.identity.model import Principal, Reused, Role, Rotated, Scope
 from gonets.core.identity.ports import ApiKeys, AuditLog, Resets, Sessions, Throttle, Users
 from gonets.core.identity.throttle import ThrottlePolicy
@@ -401,7 +401,7 @@ async def test_the_log_says_who_did_what_latest_first(stores, user):
 
 @pytest.mark.parametrize("farthest", [1, 2, 10_000])
 async def test_a_page_of_the_log_goes_no_farther_than_it_may(stores, user, farthest, monkeypatch):
-    monkeypatch.setattr(identity, "AUDIT_FARTHEST", farthest)
+    monkeypatch.setattr(audit, "FARTHEST", farthest)
     for number in range(9):
         await stores.audit.note(None, "created", "user" if number in (0, 1, 5) else "contact", number)
     found, cursor, pages = [], None, 0

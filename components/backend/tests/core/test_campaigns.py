@@ -56,7 +56,8 @@ class World:
         self.table = FakeCampaigns(self.now, chunk=2)
         self.read = ReadCampaigns(self.table, FakeCampaignMessages(self.table))
         self.audiences = Audiences()
-        self.draw_up = DrawUp(Channels(), Templates(), self.audiences, self.now, HOUR)
+        self.templates = Templates()
+        self.draw_up = DrawUp(Channels(), self.templates, self.audiences, self.now, HOUR)
         self.manage = ManageCampaigns(self.read, self.draw_up, self.audit)
         self.steer = SteerCampaigns(self.read, self.audiences, self.news, self.audit, self.now)
         self.send_to_all = SendToAll(self.table, self.draw_up, self.news, self.audit, self.now)
@@ -98,8 +99,10 @@ class Channels:
 
 
 class Templates:
+    gone = False
+
     async def content(self, owner_id, template_id, version):
-        if (owner_id, template_id) != (1, 7) or version not in {None, 1, 2}:
+        if self.gone or (owner_id, template_id) != (1, 7) or version not in {None, 1, 2}:
             return None
         return Content(
             text=f"version {version or 2}",
@@ -353,6 +356,23 @@ async def test_a_key_makes_one_campaign():
     assert (await world.send_to_all(Anna(), 7, None)).id != sent.id
     with pytest.raises(NotFound):
         await world.send_to_all(Anna(), 8, None)
+
+
+async def test_a_key_is_the_same_campaign_when_its_time_is_over_and_its_template_gone():
+    world = World()
+    plan = Plan(name="x", template_id=7, subject="My own", start_at=START + HOUR, end_at=START + 2 * HOUR)
+    made = await world.manage.create(Anna(), plan, "key")
+    sent = await world.send_to_all(Anna(), 7, "key")
+    world.time = START + 24 * HOUR
+    world.templates.gone = True
+    assert (await world.manage.create(Anna(), plan, "key")).id == made.id
+    assert (await world.send_to_all(Anna(), 7, "key")).id == sent.id
+    with pytest.raises(Conflict):
+        await world.manage.create(Anna(), replace(plan, end_at=None), "key")
+    with pytest.raises(Conflict):
+        await world.send_to_all(Anna(), 8, "key")
+    with pytest.raises(Invalid):
+        await world.manage.create(Anna(), plan, "another key")
 
 
 async def test_what_cannot_be_woken_is_taken_all_the_same():

@@ -7,7 +7,7 @@ import pytest
 from fakes.contacts import FakeContacts, FakeEnrichment
 from gonets.core.contacts.enrichment import EnrichmentStatus, FollowQuestions, NoFacts, PhoneFacts, zone_of
 from gonets.core.contacts.model import Field
-from gonets.core.shared.errors import Conflict, Unavailable
+from gonets.core.shared.errors import Unavailable
 
 JANUARY, JULY = datetime(2026, 1, 15, tzinfo=UTC), datetime(2026, 7, 15, tzinfo=UTC)
 
@@ -44,11 +44,11 @@ class FakeLookups:
         self.asked = []
         self.answer = None
 
-    async def look(self, task_id, phone):
-        self.asked.append((task_id, phone))
+    async def look(self, questions):
+        self.asked.append([(one.task_id, one.phone) for one in questions])
         if isinstance(self.answer, Exception):
             raise self.answer
-        return self.answer
+        return {one.task_id: self.answer for one in questions if self.answer}
 
 
 @pytest.fixture
@@ -71,16 +71,25 @@ async def test_a_question_is_handed_on_and_looked_for_until_it_is_answered(world
     lookups.answer = PhoneFacts("UTC+3", "МТС", 0)
     store.now += timedelta(seconds=2)
     assert await follow() == 1
-    assert len(set(lookups.asked)) == 1
+    assert lookups.asked == [lookups.asked[0]] * 3
     found = await contacts.get(1, contact.id)
     assert (found.timezone, found.operator, found.quality_code) == ("Europe/Moscow", "МТС", 0)
     assert await follow() == 0
 
 
-@pytest.mark.parametrize("answer", [NoFacts("no money"), Conflict("no money")])
-async def test_what_will_not_be_answered_is_said_so(world, answer):
+async def test_many_are_looked_for_at_one_time(world):
+    contacts, store, lookups, follow, contact = world
+    others = [await contacts.add(1, {Field.NAME: "x", Field.PHONE: f"+7916123457{number}"}) for number in range(3)]
+    await store.ask(1, [other.id for other in others])
+    lookups.answer = PhoneFacts("UTC+3", "МТС", 0)
+    assert await follow() == 4
+    assert [len(asked) for asked in lookups.asked] == [4]
+    assert {(await contacts.get(1, one.id)).operator for one in (contact, *others)} == {"МТС"}
+
+
+async def test_what_will_not_be_answered_is_said_so(world):
     _, store, lookups, follow, contact = world
-    lookups.answer = answer
+    lookups.answer = NoFacts("no money")
     assert await follow() == 1
     found = await store.get(1, contact.id)
     assert (found.status, found.reason) == (EnrichmentStatus.FAILED, "no money")

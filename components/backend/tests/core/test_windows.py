@@ -91,6 +91,14 @@ def test_openings_follow_one_another():
     assert seen == [utc(f"2026-03-{day}") for day in ("27T08:00", "28T08:00", "29T07:00", "30T07:00")]
 
 
+@pytest.mark.parametrize("after", ["2026-03-22T02:00", "2026-03-23T12:00", "2026-03-28T23:00", "2026-03-29T01:00"])
+def test_a_weekly_window_in_the_hour_that_the_clocks_skip_opens_a_week_later(after):
+    sundays = SendWindow(time(2, 15), time(2, 45), "Europe/Berlin", frozenset({7}))
+    assert next_opening(sundays, "Europe/Berlin", utc(after)) == Opening(
+        utc("2026-04-05T00:15"), utc("2026-04-05T00:45")
+    )
+
+
 def test_names_of_zones():
     assert known_zone("Europe/Moscow") == "Europe/Moscow"
     for name in ("Mars/Olympus", "", "/etc/passwd", "../UTC", "a" * 300, "Europe"):

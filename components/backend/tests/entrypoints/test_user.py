@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from gonets.adapters.credentials.passwords import Argon2Passwords
-from gonets.adapters.postgres.identity import PostgresAudit, PostgresResets, PostgresUsers
+from gonets.adapters.postgres.audit import PostgresAudit
+from gonets.adapters.postgres.identity import PostgresResets, PostgresUsers
 from gonets.core.identity.model import Role, digest
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"

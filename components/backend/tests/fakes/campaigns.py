@@ -48,9 +48,12 @@ class FakeCampaigns:
 
     # The store.
 
+    async def known(self, owner_id: int, key: str) -> Campaign | None:
+        found = self.rows.get(self.keys.get((owner_id, key), 0))
+        return found if found and found.created_at >= self.clock() - timedelta(days=7) else None
+
     async def add(self, campaign: Campaign, key: str | None) -> tuple[Campaign, bool]:
-        known = None if key is None else self.rows.get(self.keys.get((campaign.owner_id, key), 0))
-        if known and known.created_at >= self.clock() - timedelta(days=7):
+        if key is not None and (known := await self.known(campaign.owner_id, key)):
             return known, False
         now = self.clock()
         made = replace(campaign, id=next(self._ids), created_at=now, updated_at=now, version=0)

@@ -183,27 +183,30 @@ class FakeEnrichment:
         found, due_at, _ = self._asked.get(question.contact_id, (question, None, None))
         return due_at is not None and found.task_id == question.task_id
 
-    async def later(self, question: Question, delay: timedelta) -> None:
-        if self._open(question):
-            looked = replace(question, looks=question.looks + 1)
-            self._asked[question.contact_id] = (looked, self.now + delay, None)
+    async def later(self, looked: Sequence[tuple[Question, timedelta]]) -> None:
+        for question, delay in looked:
+            if self._open(question):
+                again = replace(question, looks=question.looks + 1)
+                self._asked[question.contact_id] = (again, self.now + delay, None)
 
-    async def answered(self, question: Question, timezone: str | None, facts: PhoneFacts) -> None:
-        if not self._open(question):
-            return
-        self._asked[question.contact_id] = (question, None, None)
-        for place, contact in self._contacts.rows.items():
-            if contact.id == question.contact_id and contact.phone == question.phone:
-                self._contacts.rows[place] = replace(
-                    contact,
-                    timezone=timezone or contact.timezone,
-                    operator=facts.operator,
-                    quality_code=facts.quality_code,
-                )
+    async def answered(self, answers: Sequence[tuple[Question, str | None, PhoneFacts]]) -> None:
+        for question, timezone, facts in answers:
+            if not self._open(question):
+                continue
+            self._asked[question.contact_id] = (question, None, None)
+            for place, contact in self._contacts.rows.items():
+                if contact.id == question.contact_id and contact.phone == question.phone:
+                    self._contacts.rows[place] = replace(
+                        contact,
+                        timezone=timezone or contact.timezone,
+                        operator=facts.operator,
+                        quality_code=facts.quality_code,
+                    )
 
-    async def failed(self, question: Question, reason: str) -> None:
-        if self._open(question):
-            self._asked[question.contact_id] = (question, None, reason)
+    async def failed(self, failures: Sequence[tuple[Question, str]]) -> None:
+        for question, reason in failures:
+            if self._open(question):
+                self._asked[question.contact_id] = (question, None, reason)
 
 
 class FakeAudiences:

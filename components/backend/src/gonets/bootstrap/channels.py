@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import cast
 
 from gonets.adapters.crypto.vault import AesVault
+from gonets.adapters.postgres.audit import PostgresAudit
 from gonets.adapters.postgres.channels import PostgresChannels
 from gonets.adapters.postgres.chat_links import PostgresChatLinks
-from gonets.adapters.postgres.identity import PostgresAudit, PostgresUsers
+from gonets.adapters.postgres.identity import PostgresUsers
 from gonets.adapters.postgres.pool import Pool
 from gonets.adapters.providers.egress import Egress, Lookup, system_lookup
 from gonets.adapters.providers.email import IMPLICIT_TLS, Email

@@ -1,5 +1,7 @@
 """Contacts, put together."""
 
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -15,13 +17,14 @@ from gonets.adapters.rabbitmq.announcements import RabbitAnnouncements
 from gonets.adapters.rabbitmq.publisher import Publisher
 from gonets.bootstrap.identity import AuditOf
 from gonets.core.contacts.crowds import ManageAudiences, TagContacts
-from gonets.core.contacts.enrichment import EnrichContacts, FollowQuestions, NoFacts, PhoneFacts
+from gonets.core.contacts.enrichment import EnrichContacts, FollowQuestions, NoFacts, PhoneFacts, Question
 from gonets.core.contacts.exports import ExportContacts, ExportFormat
 from gonets.core.contacts.fields import CheckFields
 from gonets.core.contacts.use_cases import ManageContacts
 from gonets.core.identity.ports import Audit
+from gonets.core.shared.errors import Conflict, Invalid
 from gonets.core.shared.json import JSON
-from gonets.core.tasks.model import Task, TaskStatus, TaskType
+from gonets.core.tasks.model import Task, TaskRecord, TaskStatus, TaskType
 from gonets.core.tasks.use_cases import SubmitTask
 
 
@@ -66,12 +69,20 @@ class LookupsByTasks:
     submit: SubmitTask
     queries: PostgresTaskQueries
 
-    async def look(self, task_id: int, phone: str) -> PhoneFacts | NoFacts | None:
-        record = await self.queries.get(task_id)
-        task = Task(task_id, TaskType.PHONE, phone)
-        if record is None or record.task != task:
-            await self.submit(task, timedelta(0))
-            return None
+    async def look(self, questions: Sequence[Question]) -> Mapping[int, PhoneFacts | NoFacts]:
+        known = await self.queries.those([one.task_id for one in questions])
+        # Those handed on at one time share a commit.
+        found = await asyncio.gather(*(self._look(one, known.get(one.task_id)) for one in questions))
+        return {one.task_id: said for one, said in zip(questions, found, strict=True) if said is not None}
+
+    async def _look(self, question: Question, record: TaskRecord | None) -> PhoneFacts | NoFacts | None:
+        try:
+            task = Task(question.task_id, TaskType.PHONE, question.phone)
+            if record is None or record.task != task:
+                await self.submit(task, timedelta(0))
+                return None
+        except (Conflict, Invalid) as error:
+            return NoFacts(error.reason)
         if record.result_id is not None:
             return _facts(record.result)
         if record.status is TaskStatus.FAILED:

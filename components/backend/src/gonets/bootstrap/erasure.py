@@ -1,7 +1,7 @@
 """Erasing persons, put together: for the API and the scheduler."""
 
+from gonets.adapters.postgres.audit import PostgresAudit
 from gonets.adapters.postgres.erasure import PostgresErasures
-from gonets.adapters.postgres.identity import PostgresAudit
 from gonets.adapters.postgres.notifications import PostgresNotifications
 from gonets.adapters.postgres.pool import Pool
 from gonets.adapters.rabbitmq.notifications import RabbitNotificationNews

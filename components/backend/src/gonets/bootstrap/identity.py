@@ -6,15 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 from gonets.adapters.credentials.access_tokens import JwtAccessTokens
 from gonets.adapters.credentials.passwords import Argon2Passwords
+from gonets.adapters.postgres.audit import PostgresAudit
 from gonets.adapters.postgres.identity import (
     PostgresApiKeys,
-    PostgresAudit,
     PostgresResets,
     PostgresSessions,
-    PostgresThrottle,
     PostgresUsers,
 )
 from gonets.adapters.postgres.pool import Pool
+from gonets.adapters.postgres.throttle import PostgresThrottle
 from gonets.adapters.telemetry.logged import LoggedAudit
 from gonets.core.identity.administration import ManageApiKeys, ManageUsers, ReadAudit
 from gonets.core.identity.ports import Audit

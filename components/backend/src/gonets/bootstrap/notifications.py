@@ -43,7 +43,7 @@ from gonets.core.notifications.use_cases import (
     SteerNotifications,
     SubmitNotification,
 )
-from gonets.core.shared.audit import Audit
+from gonets.core.shared.audit import AuditOfMany
 from gonets.core.shared.batching import Observe
 from gonets.core.shared.errors import Forbidden, Unauthenticated
 from gonets.core.tasks.gate import permits_of
@@ -135,7 +135,7 @@ def doors(
     observe: Observe,
     note: NoteReceipt,
     take_incoming: TakeIncoming,
-    audit: Audit,
+    audit: AuditOfMany,
     timeout: float,
 ) -> Doors:
     """`timeout`: seconds for handing one in."""

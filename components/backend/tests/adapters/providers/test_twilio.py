@@ -30,7 +30,7 @@ from gonets.core.channels.model import (
     Unknown,
     UnknownStatus,
 )
-from gonets.core.shared.errors import InvalidFields
+from gonets.core.shared.errors import Invalid, InvalidFields
 
 SID = "SM" + "a" * 32
 CALLBACK = "https://gonets.example/api/v1/callbacks/twilio/n-1-1?x=1"
@@ -469,9 +469,14 @@ def test_what_a_person_wrote(fields: dict[str, str], text: str) -> None:
     assert incoming(CALLBACK, body + b"&a=1", signature, TOKEN) is None
 
 
-def test_a_call_that_names_nobody() -> None:
-    signature = RequestValidator(TOKEN).compute_signature(CALLBACK, {"Body": "STOP"})
-    assert incoming(CALLBACK, b"Body=STOP", signature, TOKEN) is None
+@pytest.mark.parametrize("fields", [{"Body": "STOP"}, {"Body": "STOP", "From": ""}])
+def test_a_call_that_names_nobody(fields: dict[str, str]) -> None:
+    signature = RequestValidator(TOKEN).compute_signature(CALLBACK, fields)
+    body = urlencode(fields).encode()
+    with pytest.raises(Invalid, match="must be given") as error:
+        incoming(CALLBACK, body, signature, TOKEN)
+    assert error.value.field == "From"
+    assert incoming(CALLBACK, body, signature + "x", TOKEN) is None
 
 
 def test_who_unsubscribed_is_told_apart() -> None:

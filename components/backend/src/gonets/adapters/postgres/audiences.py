@@ -8,6 +8,7 @@ import asyncpg
 
 from gonets.adapters.postgres.jsonb import to_jsonb
 from gonets.adapters.postgres.pool import Pool
+from gonets.core.campaigns.model import NOT_STARTED
 from gonets.core.contacts.audience import Audience, SavedAudience, audience_of
 from gonets.core.shared.errors import Conflict, Taken, Unavailable, Unexplained
 
@@ -19,12 +20,12 @@ UPDATE audience SET name = coalesce($3, name), filter = coalesce($4, filter), up
 _DELETE = f"""
 DELETE FROM audience
 {_MINE} AND NOT EXISTS (
-    SELECT FROM campaign c WHERE c.owner_id = $1 AND c.audience_id = $2 AND c.status IN ('draft', 'scheduled'))
+    SELECT FROM campaign c WHERE c.owner_id = $1 AND c.audience_id = $2 AND c.status = ANY($3))
 RETURNING id
 """  # noqa: S608 - only our own words
 _CAMPAIGNS = """
 SELECT id FROM campaign
-WHERE owner_id = $1 AND audience_id = $2 AND status IN ('draft', 'scheduled')
+WHERE owner_id = $1 AND audience_id = $2 AND status = ANY($3)
 ORDER BY id
 LIMIT 10
 """
@@ -57,9 +58,10 @@ class PostgresAudiences:
         return _from_row(rows[0]) if rows else None
 
     async def delete(self, owner_id: int, audience_id: int) -> bool:
-        if await self._pool.fetch(_DELETE, owner_id, audience_id):
+        waited_for = owner_id, audience_id, sorted(NOT_STARTED)
+        if await self._pool.fetch(_DELETE, *waited_for):
             return True
-        if waiting := await self._pool.fetch(_CAMPAIGNS, owner_id, audience_id):
+        if waiting := await self._pool.fetch(_CAMPAIGNS, *waited_for):
             ids = ", ".join(str(row["id"]) for row in waiting)
             raise Conflict(f"is meant by campaigns that have not started: {ids}. Give them another audience first")
         return False

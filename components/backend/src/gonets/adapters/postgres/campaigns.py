@@ -46,6 +46,10 @@ _FREE_KEY = """
 UPDATE campaign SET key = NULL WHERE owner_id = $1 AND key = $2 AND created_at < clock_timestamp() - $3::interval
 """
 
+_KNOWN = """
+SELECT * FROM campaign WHERE owner_id = $1 AND key = $2 AND created_at >= clock_timestamp() - $3::interval
+"""
+
 _SAVE = """
 UPDATE campaign
 SET name = $3, text = $4, subject = $5, template_id = $6, template_version = $7, variables = $8, audience = $9,
@@ -124,6 +128,10 @@ class PostgresCampaigns:
         rows = await self._pool.fetch("SELECT * FROM campaign WHERE owner_id = $1 AND key = $2", campaign.owner_id, key)
         # Deleted between our two looks: then it is made after all.
         return (campaign_from_row(rows[0]), False) if rows else await self.add(campaign, key)
+
+    async def known(self, owner_id: int, key: str) -> Campaign | None:
+        rows = await self._pool.fetch(_KNOWN, owner_id, key, KEYS_HOLD)
+        return campaign_from_row(rows[0]) if rows else None
 
     async def get(self, owner_id: int, campaign_id: int) -> Campaign | None:
         rows = await self._pool.fetch("SELECT * FROM campaign WHERE id = $2 AND owner_id = $1", owner_id, campaign_id)

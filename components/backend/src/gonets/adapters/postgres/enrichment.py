@@ -1,6 +1,6 @@
 """The table of questions about contacts' phones."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from gonets.adapters.postgres.pool import Pool
@@ -28,22 +28,42 @@ FROM contact_question q JOIN contact ON contact.id = q.contact_id
 WHERE q.due_at <= statement_timestamp() ORDER BY q.due_at LIMIT $1
 """
 
+# Locked in one order, which is that of those who ask.
 _LATER = """
-UPDATE contact_question SET due_at = clock_timestamp() + $3::interval, looks = looks + 1
-WHERE contact_id = $1 AND task_id = $2 AND due_at IS NOT NULL
+WITH held AS (
+    SELECT q.contact_id, l.delay
+    FROM unnest($1::bigint[], $2::bigint[], $3::interval[]) l (contact_id, task_id, delay)
+         JOIN contact_question q USING (contact_id, task_id)
+    WHERE q.due_at IS NOT NULL ORDER BY q.contact_id FOR UPDATE OF q
+)
+UPDATE contact_question q SET due_at = clock_timestamp() + held.delay, looks = q.looks + 1
+FROM held WHERE q.contact_id = held.contact_id
 """
 
 _ANSWERED = """
-WITH ended AS (
-    UPDATE contact_question SET due_at = NULL, failure = NULL
-    WHERE contact_id = $1 AND task_id = $2 AND due_at IS NOT NULL RETURNING contact_id, phone
+WITH held AS MATERIALIZED (
+    SELECT q.contact_id, q.phone, a.timezone, a.operator, a.quality_code
+    FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::smallint[])
+             a (contact_id, task_id, timezone, operator, quality_code)
+         JOIN contact_question q USING (contact_id, task_id)
+         JOIN contact ON contact.id = q.contact_id
+    WHERE q.due_at IS NOT NULL ORDER BY q.contact_id FOR UPDATE OF q, contact
+), ended AS (
+    UPDATE contact_question q SET due_at = NULL, failure = NULL FROM held WHERE q.contact_id = held.contact_id
 )
-UPDATE contact SET timezone = coalesce($3, timezone), operator = $4, quality_code = $5, updated_at = clock_timestamp()
-FROM ended WHERE contact.id = ended.contact_id AND contact.phone = ended.phone
+UPDATE contact SET timezone = coalesce(held.timezone, contact.timezone), operator = held.operator,
+                   quality_code = held.quality_code, updated_at = clock_timestamp()
+FROM held WHERE contact.id = held.contact_id AND contact.phone = held.phone
 """
 
 _FAILED = """
-UPDATE contact_question SET due_at = NULL, failure = $3 WHERE contact_id = $1 AND task_id = $2 AND due_at IS NOT NULL
+WITH held AS (
+    SELECT q.contact_id, f.reason
+    FROM unnest($1::bigint[], $2::bigint[], $3::text[]) f (contact_id, task_id, reason)
+         JOIN contact_question q USING (contact_id, task_id)
+    WHERE q.due_at IS NOT NULL ORDER BY q.contact_id FOR UPDATE OF q
+)
+UPDATE contact_question q SET due_at = NULL, failure = held.reason FROM held WHERE q.contact_id = held.contact_id
 """
 
 
@@ -72,13 +92,22 @@ class PostgresEnrichment:
             for row in await self._pool.fetch(_DUE, limit)
         ]
 
-    async def later(self, question: Question, delay: timedelta) -> None:
-        await self._pool.fetch(_LATER, question.contact_id, question.task_id, delay)
+    async def later(self, looked: Sequence[tuple[Question, timedelta]]) -> None:
+        await self._pool.fetch(_LATER, *_named(one for one, _ in looked), [delay for _, delay in looked])
 
-    async def answered(self, question: Question, timezone: str | None, facts: PhoneFacts) -> None:
+    async def answered(self, answers: Sequence[tuple[Question, str | None, PhoneFacts]]) -> None:
         await self._pool.fetch(
-            _ANSWERED, question.contact_id, question.task_id, timezone, facts.operator, facts.quality_code
+            _ANSWERED,
+            *_named(one for one, _, _ in answers),
+            [timezone for _, timezone, _ in answers],
+            [facts.operator for _, _, facts in answers],
+            [facts.quality_code for _, _, facts in answers],
         )
 
-    async def failed(self, question: Question, reason: str) -> None:
-        await self._pool.fetch(_FAILED, question.contact_id, question.task_id, reason)
+    async def failed(self, failures: Sequence[tuple[Question, str]]) -> None:
+        await self._pool.fetch(_FAILED, *_named(one for one, _ in failures), [reason for _, reason in failures])
+
+
+def _named(questions: Iterable[Question]) -> tuple[list[int], list[int]]:
+    them = list(questions)
+    return [one.contact_id for one in them], [one.task_id for one in them]

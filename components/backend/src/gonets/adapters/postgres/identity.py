@@ -1,22 +1,17 @@
-"""Users and their sessions, keys, resets and tallies, and the audit log."""
+"""Users and their sessions, keys and resets."""
 
-import json
-from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
 
-from gonets.adapters.postgres.cursors import from_cursor, to_cursor
-from gonets.adapters.postgres.jsonb import storable, to_jsonb
+from gonets.adapters.postgres.jsonb import storable
+from gonets.adapters.postgres.pages import latest_first
 from gonets.adapters.postgres.pool import Pool
-from gonets.core.identity import throttle
 from gonets.core.identity.model import (
     Account,
     ApiKey,
     ApiKeyPage,
-    AuditEntry,
-    AuditPage,
     Principal,
     Reused,
     Role,
@@ -26,39 +21,16 @@ from gonets.core.identity.model import (
     UserPage,
     email_key,
 )
-from gonets.core.identity.throttle import Tally, ThrottlePolicy
-from gonets.core.shared.audit import Actor
 from gonets.core.shared.errors import Conflict
-from gonets.core.shared.json import JSON
 
 # Whoever adds or removes an admin waits for the others who do. The key is arbitrary, but not the leader's (leader.py).
 _ADMINS = "SELECT pg_advisory_xact_lock(7205759403792796)"
 
 _KEEP_ENDED = timedelta(days=7)
 _USE_NOTED_EVERY = timedelta(minutes=1)
-_TALLIES_KEPT = timedelta(days=1)
 
 _END_SESSIONS = "UPDATE session SET ended_at = $2 WHERE user_id = $1 AND ended_at IS NULL AND id IS DISTINCT FROM $3"
 _SPEND_RESETS = "DELETE FROM password_reset WHERE user_id = $1"
-
-_PAGE = """
-SELECT * FROM {table} WHERE {condition} AND ($1::timestamptz IS NULL OR ({time}, id) < ($1, $2::bigint))
-ORDER BY {time} DESC, id DESC LIMIT $3
-"""
-
-# The last entry that a page may look at is there in any case, asked for or not: from it the next page goes on.
-_AUDIT_PAGE = """
-SELECT * FROM (
-    SELECT *, ($5::text IS NULL OR object = $5) AND ($6::bigint IS NULL OR user_id IS NOT DISTINCT FROM $6) AS meant,
-           row_number() OVER (ORDER BY at DESC, id DESC) AS place
-    FROM audit_entry WHERE $1::timestamptz IS NULL OR (at, id) < ($1, $2::bigint)
-    ORDER BY at DESC, id DESC LIMIT $4
-) looked
-WHERE meant OR place = $4
-ORDER BY at DESC, id DESC LIMIT $3
-"""
-AUDIT_FARTHEST = 10_000
-"""Entries that a page looks at, however few of them are asked for."""
 
 
 class PostgresUsers:
@@ -93,7 +65,7 @@ class PostgresUsers:
         return Account(_to_user(rows[0]), rows[0]["password_hash"]) if rows else None
 
     async def page(self, *, cursor: str | None, limit: int) -> UserPage:
-        rows, next_cursor = await _page(self._pool, "users", "created_at", "true", cursor, limit)
+        rows, next_cursor = await latest_first(self._pool, "users", "created_at", "true", cursor, limit)
         return UserPage([_to_user(row) for row in rows], next_cursor)
 
     async def change(self, user_id: int, *, role: Role | None, disabled: bool | None, now: datetime) -> User | None:
@@ -268,7 +240,9 @@ class PostgresApiKeys:
         return int(count)
 
     async def page(self, user_id: int, *, cursor: str | None, limit: int) -> ApiKeyPage:
-        rows, next_cursor = await _page(self._pool, "api_key", "created_at", "user_id = $4", cursor, limit, user_id)
+        rows, next_cursor = await latest_first(
+            self._pool, "api_key", "created_at", "user_id = $4", cursor, limit, user_id
+        )
         return ApiKeyPage([_to_key(row) for row in rows], next_cursor)
 
     async def revoke(self, user_id: int, key_id: int, now: datetime) -> bool:
@@ -292,116 +266,6 @@ class PostgresApiKeys:
         return Principal(row["user_id"], Role(row["role"]), scopes, api_key_id=row["id"])
 
 
-class PostgresThrottle:
-    """Implements Throttle."""
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-
-    async def attempt(self, keys: Mapping[str, ThrottlePolicy], now: datetime) -> timedelta | None:
-        async with self._pool.transaction() as connection:
-            # Locked in one order, so that nobody waits in a circle; rows to be locked have to be there.
-            ordered = sorted(keys)
-            await connection.execute(
-                "INSERT INTO login_throttle (key, last_at, closed_until)"
-                " SELECT key, $2, $2 FROM unnest($1::text[]) AS key ORDER BY key ON CONFLICT DO NOTHING",
-                ordered,
-                now,
-            )
-            rows = await connection.fetch(
-                "SELECT * FROM login_throttle WHERE key = ANY($1) ORDER BY key FOR UPDATE", ordered
-            )
-            tallies: dict[str, Tally] = {}
-            for row in rows:
-                decided = throttle.attempt(_to_tally(row), keys[row["key"]], now)
-                if isinstance(decided, timedelta):
-                    return decided
-                tallies[row["key"]] = decided
-            await _write(connection, tallies)
-            await connection.execute(
-                "DELETE FROM login_throttle WHERE key IN (SELECT key FROM login_throttle WHERE last_at < $1"
-                " ORDER BY last_at LIMIT 10 FOR UPDATE SKIP LOCKED)",
-                now - _TALLIES_KEPT,
-            )
-        return None
-
-    async def succeeded(self, forget: str, others: Sequence[str], now: datetime) -> None:
-        async with self._pool.transaction() as connection:
-            rows = await connection.fetch(
-                "SELECT * FROM login_throttle WHERE key = ANY($1) ORDER BY key FOR UPDATE", sorted([forget, *others])
-            )
-            back = {row["key"]: throttle.succeeded(_to_tally(row), now) for row in rows if row["key"] != forget}
-            await _write(connection, back)
-            await connection.execute("DELETE FROM login_throttle WHERE key = $1", forget)
-
-
-async def _write(connection: Any, tallies: Mapping[str, Tally]) -> None:
-    await connection.executemany(
-        "UPDATE login_throttle SET failures = $2, last_at = $3, closed_until = $4 WHERE key = $1",
-        [(key, tally.failures, tally.last_at, tally.closed_until) for key, tally in tallies.items()],
-    )
-
-
-class PostgresAudit:
-    """Implements AuditLog."""
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-
-    async def note(
-        self,
-        actor: Actor | None,
-        action: str,
-        object: str,  # noqa: A002 - as in the port
-        object_id: int | None,
-        detail: Mapping[str, JSON] = {},
-    ) -> None:
-        await self.note_each(actor, action, object, [object_id], detail)
-
-    async def note_each(
-        self,
-        actor: Actor | None,
-        action: str,
-        object: str,  # noqa: A002 - as in the port
-        object_ids: Sequence[int | None],
-        detail: Mapping[str, JSON],
-    ) -> None:
-        await self._pool.fetch(
-            "INSERT INTO audit_entry (user_id, api_key_id, action, object, object_id, detail)"
-            " SELECT $1, $2, $3, $4, one.id, $6"
-            " FROM unnest($5::bigint[]) WITH ORDINALITY one (id, place) ORDER BY place",
-            actor.user_id if actor else None,
-            actor.api_key_id if actor else None,
-            action,
-            object,
-            object_ids,
-            to_jsonb(dict(detail)),
-        )
-
-    async def page(self, *, object: str | None, user_id: int | None, cursor: str | None, limit: int) -> AuditPage:  # noqa: A002
-        place = from_cursor(cursor) if cursor else (None, None)
-        # One more than asked for tells whether there is a next page.
-        wanted = *place, limit + 1, AUDIT_FARTHEST, object and storable(object), user_id
-        looked = await self._pool.fetch(_AUDIT_PAGE, *wanted)
-        rows = [row for row in looked if row["meant"]]
-        if len(rows) > limit:
-            last = rows[limit - 1]
-        else:
-            last = looked[-1] if looked and looked[-1]["place"] == AUDIT_FARTHEST else None
-        return AuditPage([_to_entry(row) for row in rows[:limit]], to_cursor(last["at"], last["id"]) if last else None)
-
-
-async def _page(
-    pool: Pool, table: str, time: str, condition: str, cursor: str | None, limit: int, *values: object
-) -> tuple[Sequence[Any], str | None]:
-    place = from_cursor(cursor) if cursor else (None, None)
-    statement = _PAGE.format(table=table, time=time, condition=condition)
-    # One more than asked for tells whether there is a next page.
-    rows = await pool.fetch(statement, *place, limit + 1, *values)
-    last = rows[limit - 1] if len(rows) > limit else None
-    return rows[:limit], to_cursor(last[time], last["id"]) if last else None
-
-
 def _to_user(row: Any) -> User:
     return User(
         id=row["id"],
@@ -421,21 +285,4 @@ def _to_key(row: Any) -> ApiKey:
         created_at=row["created_at"],
         last_used_at=row["last_used_at"],
         revoked_at=row["revoked_at"],
-    )
-
-
-def _to_tally(row: Any) -> Tally:
-    return Tally(row["failures"], row["last_at"], row["closed_until"])
-
-
-def _to_entry(row: Any) -> AuditEntry:
-    return AuditEntry(
-        id=row["id"],
-        at=row["at"],
-        user_id=row["user_id"],
-        api_key_id=row["api_key_id"],
-        action=row["action"],
-        object=row["object"],
-        object_id=row["object_id"],
-        detail=json.loads(row["detail"]),
     )

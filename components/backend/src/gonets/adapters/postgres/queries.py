@@ -1,6 +1,7 @@
 """The reading side of the task table."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -50,6 +51,11 @@ class PostgresTaskQueries:
             return None
         tries = await self._rows(_HISTORY.where(task_attempt.c.task_id == task_id))
         return replace(_from_row(rows[0]), history=[_to_attempt(row) for row in tries])
+
+    async def those(self, task_ids: Sequence[int]) -> Mapping[int, TaskRecord]:
+        """Those of them that are known, by id, without their tries."""
+        rows = await self._rows(_RECORD.where(task.c.task_id.in_(task_ids)))
+        return {row.task_id: _from_row(row) for row in rows}
 
     async def page(
         self, *, status: TaskStatus | None, task_type: TaskType | None, cursor: str | None, limit: int

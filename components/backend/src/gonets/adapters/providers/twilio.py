@@ -36,6 +36,7 @@ from gonets.core.channels.model import (
     UnknownStatus,
 )
 from gonets.core.channels.sms_text import segmented
+from gonets.core.shared.errors import Invalid
 
 LONGEST_TEXT = 1600
 _TIMEOUT = 20.0
@@ -359,14 +360,16 @@ def callback(url: str, body: bytes, signature: str, auth_token: str) -> Receipt 
 
 def incoming(url: str, body: bytes, signature: str, auth_token: str) -> Incoming | None:
     """A message that a person sent to a number of the account, POSTed to `url`, the whole public one. None: it is not
-    signed with this token, or is no message.
+    signed with this token, or no form. Raises Invalid where it is signed and says not from whom it came.
 
     https://www.twilio.com/docs/messaging/guides/webhook-request. Where Advanced Opt-Out is on, OptOutType says what
     Twilio itself made of the message, in whatever language.
     """
     said = _said(url, body, signature, auth_token)
-    if said is None or not said.get("From"):
+    if said is None:
         return None
+    if not said.get("From"):
+        raise Invalid("From", "must be given: the number that the message came from")
     text = _OPT_OUT_TYPES.get(said.get("OptOutType", ""), said.get("Body", ""))
     return Incoming(said["From"], text, said.get("MessageSid") or None)
 

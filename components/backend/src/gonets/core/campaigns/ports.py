@@ -32,6 +32,9 @@ class CampaignStore(Protocol):
         """Keeps it, and returns it with the id and the times of creation and change that are given here, and True. A
         `key` that this owner used in the last seven days: the campaign of then, and False; then nothing is kept."""
 
+    async def known(self, owner_id: int, key: str) -> Campaign | None:
+        """The campaign that the owner made with this key in the last seven days."""
+
     async def get(self, owner_id: int, campaign_id: int) -> Campaign | None:
         """None: the owner has no such campaign."""
 

@@ -209,11 +209,13 @@ class ManageCampaigns:
 
     async def create(self, actor: Actor, plan: Plan, key: str | None = None) -> Campaign:
         """With a start it starts by itself, without one it is a draft. Raises Invalid, with the field, for what cannot
-        be; Conflict where the key named another one. The same key and plan again: the campaign of then."""
-        drawn = await self.draw_up(actor.user_id, plan)
-        made, new = await self.store.add(drawn, key)
+        be; Conflict where the key named another one. The same key and plan again: the campaign of then, also when its
+        time is over or its template is gone."""
+        if key is not None and (known := await self.store.known(actor.user_id, key)):
+            return _same(known, plan)
+        made, new = await self.store.add(await self.draw_up(actor.user_id, plan), key)
         if not new:
-            return _same(made, drawn)
+            return _same(made, plan)
         await self.audit.note(actor, "created", made.id, {})
         return made
 
@@ -358,24 +360,30 @@ class SendToAll:
 
     async def __call__(self, actor: Actor, template_id: int, key: str | None) -> Campaign:
         """Raises NotFound for a template that is not there; Conflict where the key named another one. The same key and
-        template again: the campaign of then."""
+        template again: the campaign of then, also when the template is gone."""
+        plan = Plan(name=f"Template {template_id} to all contacts", template_id=template_id)
+        mark = None if key is None else f"send-notification {key}"
+        if mark is not None and (known := await self.store.known(actor.user_id, mark)):
+            return _same(known, plan)
         try:
-            drawn = await self.draw_up(actor.user_id, Plan(name="", template_id=template_id))
+            drawn = await self.draw_up(actor.user_id, plan)
         except Invalid as error:
             raise NotFound(error.reason) from error
-        name = f"Template {template_id} to all contacts"
-        started = replace(drawn, name=name).moved(Status.RUNNING, self.now())
-        made, new = await self.store.add(started, None if key is None else f"send-notification {key}")
+        made, new = await self.store.add(drawn.moved(Status.RUNNING, self.now()), mark)
         if not new:
-            return _same(made, started)
+            return _same(made, plan)
         await self.audit.note(actor, "started", made.id, {"template_id": template_id})
         await wake_or_leave(self.news, made.id)
         return made
 
 
-def _same(made: Campaign, asked: Campaign) -> Campaign:
+def _same(made: Campaign, asked: Plan) -> Campaign:
     """Raises Conflict where they do not mean the same. The template may have got another version since."""
-    one, other = plan_of(made), plan_of(asked)
+    one, other = plan_of(made), replace(asked, route=tuple(asked.route))
+    if other.template_id is not None:
+        other = replace(other, subject=None)
+    if other.audience_id is not None:
+        other = replace(other, audience=EVERYBODY)
     if replace(one, template_version=None) != replace(other, template_version=None):
         raise Conflict(f"this idempotency key was used for campaign {made.id}, with other content")
     return made

@@ -8,7 +8,7 @@ asked twice, for the task's id is in the row before the task is.
 import logging
 import re
 import zoneinfo
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -17,7 +17,7 @@ from typing import Protocol
 from gonets.core.contacts.audience import Audience
 from gonets.core.contacts.ports import About, ContactCrowd
 from gonets.core.shared.audit import Actor, Audit
-from gonets.core.shared.errors import Conflict, Invalid, NotFound
+from gonets.core.shared.errors import Conflict, NotFound
 
 log = logging.getLogger(__name__)
 
@@ -89,9 +89,9 @@ class NoFacts:
 class Lookups(Protocol):
     """Those who ask the provider."""
 
-    async def look(self, task_id: int, phone: str) -> PhoneFacts | NoFacts | None:
-        """None while the answer is not there. MUST hand the question on, durably, if nobody knows it under this id.
-        Raises Unavailable, and Conflict where the id is somebody else's."""
+    async def look(self, questions: Sequence[Question]) -> Mapping[int, PhoneFacts | NoFacts]:
+        """By task id; what has no answer yet is left out. MUST hand a question on, durably, if nobody knows it under
+        its id, and MUST cost a few steps, however many they are. Raises Unavailable."""
 
 
 class EnrichmentStore(Protocol):
@@ -107,15 +107,15 @@ class EnrichmentStore(Protocol):
     async def due(self, limit: int) -> Sequence[Question]:
         """Those whose time has come, longest overdue first."""
 
-    async def later(self, question: Question, delay: timedelta) -> None:
+    async def later(self, looked: Sequence[tuple[Question, timedelta]]) -> None:
         """MUST count the look."""
 
-    async def answered(self, question: Question, timezone: str | None, facts: PhoneFacts) -> None:
-        """Ends the question, and tells the contact in the same step, unless it has another phone by now or is asked
-        about anew."""
+    async def answered(self, answers: Sequence[tuple[Question, str | None, PhoneFacts]]) -> None:
+        """Ends each question, and tells its contact the time zone and the facts in the same step, unless it has another
+        phone by now or is asked about anew."""
 
-    async def failed(self, question: Question, reason: str) -> None:
-        """Ends the question, unless it was asked anew."""
+    async def failed(self, failures: Sequence[tuple[Question, str]]) -> None:
+        """Ends each question with the reason, unless it was asked anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,28 +171,29 @@ class FollowQuestions:
 
     async def __call__(self) -> int:
         """Returns the number of questions that ended. Raises Unavailable; a later sweep does the rest."""
-        ended = 0
-        for question in await self.store.due(self.limit):
-            ended += await self._follow(question)
-        return ended
+        questions = await self.store.due(self.limit)
+        found = await self.lookups.look(questions) if questions else {}
+        answered, failed, later = [], [], []
+        for question in questions:
+            match found.get(question.task_id):
+                case None:
+                    later.append((question, min(timedelta(seconds=2**question.looks), _LONGEST_WAIT)))
+                case NoFacts(reason=reason):
+                    log.warning("contact not enriched", extra={"contact_id": question.contact_id, "reason": reason})
+                    failed.append((question, reason))
+                case PhoneFacts() as facts:
+                    answered.append((question, self._zone(question, facts), facts))
+        if answered:
+            await self.store.answered(answered)
+        if failed:
+            await self.store.failed(failed)
+        if later:
+            await self.store.later(later)
+        return len(answered) + len(failed)
 
-    async def _follow(self, question: Question) -> bool:
-        try:
-            facts = await self.lookups.look(question.task_id, question.phone)
-        except (Conflict, Invalid) as error:
-            facts = NoFacts(error.reason)
-        match facts:
-            case None:
-                await self.store.later(question, min(timedelta(seconds=2**question.looks), _LONGEST_WAIT))
-                return False
-            case NoFacts(reason=reason):
-                log.warning("contact not enriched", extra={"contact_id": question.contact_id, "reason": reason})
-                await self.store.failed(question, reason)
-            case PhoneFacts():
-                _, proposed = self.about(question.phone)
-                zone = zone_of(facts.timezone, (question.timezone, proposed), self.now())
-                await self.store.answered(question, zone, facts)
-        return True
+    def _zone(self, question: Question, facts: PhoneFacts) -> str | None:
+        _, proposed = self.about(question.phone)
+        return zone_of(facts.timezone, (question.timezone, proposed), self.now())
 
 
 def zone_of(said: str | None, likely: Sequence[str | None], now: datetime) -> str | None:

@@ -16,7 +16,7 @@ IncomingUrl = Callable[[ChannelType, int], str | None]
 
 ReadIncoming = Callable[[Channel, str, bytes, str], Incoming | None]
 """What a call brings: the channel, the whole public URL, the body and the signature. None: it is not signed by who
-holds the channel's secret, or is no message."""
+holds the channel's secret. Raises Invalid, with the field, for what is signed and is no message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,9 @@ class TakeIncomingCall:
     async def __call__(
         self, channel_type: ChannelType, channel_id: int, query: str, body: bytes, signature: str
     ) -> None:
-        """`query`: of the URL that was called, without the question mark. Raises Forbidden for what is forged, NotFound
-        for a channel that is not there, Unavailable: the provider is to bring it again."""
+        """`query`: of the URL that was called, without the question mark. Raises Forbidden for what is forged, Invalid
+        for what is signed and is no message, NotFound for a channel that is not there, Unavailable: the provider is to
+        bring it again."""
         channel = await self._channel(channel_type, channel_id)
         url = self.url(channel_type, channel_id)
         if url is None:
