@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from gonets.adapters.postgres.cursors import from_cursor, to_cursor
-from gonets.adapters.postgres.jsonb import to_jsonb
+from gonets.adapters.postgres.jsonb import rows_to_jsonb, to_jsonb
 from gonets.adapters.postgres.lifeline import PostgresLifeline
 from gonets.adapters.postgres.pool import Pool, database_errors
 from gonets.core.channels.model import ChannelType, Delivery, Message, Receipt, Recipient, Refusal
@@ -342,8 +342,10 @@ class PostgresNotifications:
         return await self._changes.add(_Change(notification, stamp, release, tries))
 
     async def _flush_changes(self, changes: Sequence[_Change]) -> Sequence[Notification | None]:
-        rows = to_jsonb([_to_row(change.notification, change.stamp, change.release) for change in changes])
-        tries = to_jsonb([_attempt_to_row(change.notification.id, one) for change in changes for one in change.tries])
+        rows = rows_to_jsonb([_to_row(change.notification, change.stamp, change.release) for change in changes])
+        tries = rows_to_jsonb(
+            [_attempt_to_row(change.notification.id, one) for change in changes for one in change.tries]
+        )
         saved = {row["id"]: row for row in await self._pool.fetch(_SAVE, rows, tries)}
         if missing := [change for change in changes if change.notification.id not in saved]:
             ids, stamps = [one.notification.id for one in missing], [one.stamp for one in missing]
@@ -458,7 +460,7 @@ def _new_to_row(place: int, new: NewNotification) -> dict[str, JSON]:
     }
 
 
-def _to_row(notification: Notification, stamp: int, release: bool) -> dict[str, JSON]:
+def _to_row(notification: Notification, stamp: int, release: bool) -> dict[str, object]:
     channel = notification.channel
     return {
         "id": notification.id,
@@ -467,16 +469,16 @@ def _to_row(notification: Notification, stamp: int, release: bool) -> dict[str, 
         "release": release,
         "held": notification.held,
         "cancelled": notification.cancelled,
-        "status": notification.status,
+        "status": notification.status.value,
         "reason": notification.reason,
         "channel_id": channel.id if channel else None,
-        "channel_type": channel.type if channel else None,
+        "channel_type": channel.type.value if channel else None,
         "round": notification.round,
         "attempts": len(notification.attempts),
-        "told": notification.told,
-        "due_at": _time(notification.due_at),
-        "sent_at": _time(notification.sent_at),
-        "finished_at": _time(notification.finished_at),
+        "told": notification.told and notification.told.value,
+        "due_at": notification.due_at,
+        "sent_at": notification.sent_at,
+        "finished_at": notification.finished_at,
     }
 
 
@@ -511,34 +513,33 @@ def from_row(row: Any, tries: str | None) -> Notification:
     )
 
 
-def _attempt_to_row(notification_id: int, attempt: Attempt) -> dict[str, JSON]:
+def _attempt_to_row(notification_id: int, attempt: Attempt) -> dict[str, object]:
     return {
         "notification_id": notification_id,
         "number": attempt.number,
         "round": attempt.round,
         "reference": attempt.reference,
         "channel_id": attempt.channel.id,
-        "channel_type": attempt.channel.type,
+        "channel_type": attempt.channel.type.value,
         "channel_name": attempt.channel_name,
         "to": attempt.to,
         "why": attempt.why,
-        "state": attempt.state,
-        "started_at": _time(attempt.started_at),
-        "ended_at": _time(attempt.ended_at),
-        "counted_from": _time(attempt.counted_from),
+        "state": attempt.state.value,
+        "started_at": attempt.started_at,
+        "ended_at": attempt.ended_at,
+        "counted_from": attempt.counted_from,
         "provider_id": attempt.provider_id,
         "parts": attempt.parts,
-        "refusal": attempt.refusal,
+        "refusal": attempt.refusal and attempt.refusal.value,
         "code": attempt.code,
         "reason": attempt.reason,
         "hint": attempt.hint,
         "retry_after": attempt.retry_after,
         "asked": attempt.asked,
-        "asked_at": _time(attempt.asked_at),
+        "asked_at": attempt.asked_at,
         "held": attempt.held,
         "events": [
-            {"at": _time(event.at), "what": event.what, "code": event.code, "reason": event.reason}
-            for event in attempt.events
+            {"at": event.at, "what": event.what, "code": event.code, "reason": event.reason} for event in attempt.events
         ],
     }
 

@@ -13,8 +13,8 @@ _MOST_OWNERS = 10_000
 
 @dataclass(slots=True)
 class RecentChannels:
-    """Implements ChannelsOf. What an owner changed is heeded within `seconds`; all who ask meanwhile share one answer. What
-    is asked for by its id is always read anew."""
+    """Implements ChannelsOf. What an owner changed is heeded within `seconds`; those who ask at one time share the
+    answer. What is asked for by its id is always read anew."""
 
     channels: ChannelsOf
     seconds: float = 1.0
