@@ -1,5 +1,6 @@
 """One message gets through: taken, sent by one channel after the other, reported on; whatever happens meanwhile."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -750,6 +751,41 @@ async def test_channels_are_remembered_for_a_moment_only(world):
     time[0] = 1.0
     assert [one.id for one in await recent.usable(1)] == [1, 2, 3]
     assert (await recent.get(1, 3)).id == 3
+
+
+async def test_all_who_ask_for_an_owners_channels_at_one_time_share_the_question(world):
+    asked, answered = [], asyncio.Event()
+
+    class Slow:
+        async def usable(self, owner_id):
+            asked.append(owner_id)
+            await answered.wait()
+            return await world.usable(owner_id)
+
+    recent = RecentChannels(Slow(), seconds=1.0)
+    waiting = [asyncio.create_task(recent.usable(owner)) for owner in (1, 1, 2, 1)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    answered.set()
+    found = await asyncio.gather(*waiting, return_exceptions=True)
+    assert isinstance(found[0], asyncio.CancelledError)
+    assert [[one.id for one in usable] for usable in (found[1], found[3])] == [[1, 2], [1, 2]]
+    assert asked == [1, 2]
+
+
+async def test_a_question_that_failed_is_asked_again(world):
+    answers = [Unavailable("the database is away")]
+
+    class Failing:
+        async def usable(self, owner_id):
+            if answers:
+                raise answers.pop()
+            return await world.usable(owner_id)
+
+    recent = RecentChannels(Failing())
+    with pytest.raises(Unavailable):
+        await recent.usable(1)
+    assert [one.id for one in await recent.usable(1)] == [1, 2]
 
 
 OPTED_OUT = Refused(Refusal.PERMANENT, "has unsubscribed", "21610", opted_out=True)

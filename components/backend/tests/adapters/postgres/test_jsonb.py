@@ -1,12 +1,13 @@
 """JSON that PostgreSQL can hold."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gonets.adapters.postgres.jsonb import storable, to_jsonb
+from gonets.adapters.postgres.jsonb import rows_to_jsonb, storable, to_jsonb
 from gonets.core.shared.errors import Invalid
 
 ANY_TEXT = st.text(st.sampled_from('\0\ud83d\ude00\udfffaя😀\\"u0\n'))
@@ -35,6 +36,19 @@ def test_whatever_comes_out_is_utf_8_without_nul(value):
     text = to_jsonb(value)
     text.encode()
     assert not any("\0" in string for string in _strings(json.loads(text)))
+
+
+@settings(max_examples=60)
+@given(st.lists(st.dictionaries(st.sampled_from("abc"), ANY_JSON)))
+def test_rows_are_what_they_are_as_any_value(rows):
+    assert json.loads(rows_to_jsonb(rows)) == json.loads(to_jsonb(rows))
+
+
+def test_times_of_rows_are_times():
+    at = datetime(2026, 1, 2, 3, 4, 5, 678, UTC)
+    [row] = json.loads(rows_to_jsonb([{"at": at, "events": [{"at": at}], "to": "\0"}]))
+    assert [datetime.fromisoformat(text) for text in (row["at"], row["events"][0]["at"])] == [at, at]
+    assert row["to"] == "\ufffd"
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))

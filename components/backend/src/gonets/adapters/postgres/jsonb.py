@@ -1,6 +1,10 @@
 """JSON and text that PostgreSQL can hold: it refuses U+0000, and UTF-8 has no lone surrogates."""
 
 import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic_core import to_json
 
 from gonets.core.shared.errors import Invalid
 from gonets.core.tasks.model import JSON
@@ -20,6 +24,16 @@ def to_jsonb(value: JSON) -> str:
     return text
 
 
+def rows_to_jsonb(rows: Sequence[Mapping[str, object]]) -> str:
+    """Rows of ours, their times as they are, in half the time of `to_jsonb`; what cannot be stored in a string becomes
+    U+FFFD. Numbers must be finite."""
+    try:
+        text = to_json(rows).decode()
+    except ValueError:  # a lone surrogate
+        text = None
+    return to_json(_storable(rows)).decode() if text is None or "\\u0000" in text else text
+
+
 def _has_surrogates(text: str) -> bool:
     try:
         text.encode()
@@ -35,7 +49,7 @@ def storable(text: str) -> str:
     return text.replace("\0", _REPLACEMENT).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _storable(value: JSON) -> JSON:
+def _storable(value: Any) -> Any:
     if isinstance(value, str):
         return storable(value)
     if isinstance(value, list):

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from gonets.adapters.postgres.cursors import from_cursor, to_cursor
-from gonets.adapters.postgres.jsonb import to_jsonb
+from gonets.adapters.postgres.jsonb import rows_to_jsonb, to_jsonb
 from gonets.adapters.postgres.lifeline import PostgresLifeline
 from gonets.adapters.postgres.pool import Pool, database_errors
 from gonets.core.channels.model import ChannelType, Delivery, Message, Receipt, Recipient, Refusal
@@ -346,8 +346,10 @@ class PostgresNotifications:
         return await self._changes.add(_Change(notification, stamp, release, tries))
 
     async def _flush_changes(self, changes: Sequence[_Change]) -> Sequence[Notification | None]:
-        rows = to_jsonb([_to_row(change.notification, change.stamp, change.release) for change in changes])
-        tries = to_jsonb([_attempt_to_row(change.notification.id, one) for change in changes for one in change.tries])
+        rows = rows_to_jsonb([_to_row(change.notification, change.stamp, change.release) for change in changes])
+        tries = rows_to_jsonb(
+            [_attempt_to_row(change.notification.id, one) for change in changes for one in change.tries]
+        )
         saved = {row["id"]: row for row in await self._pool.fetch(_SAVE, rows, tries)}
         if missing := [change for change in changes if change.notification.id not in saved]:
             ids, stamps = [one.notification.id for one in missing], [one.stamp for one in missing]
@@ -462,7 +464,7 @@ def _new_to_row(place: int, new: NewNotification) -> dict[str, JSON]:
     }
 
 
-def _to_row(notification: Notification, stamp: int, release: bool) -> dict[str, JSON]:
+def _to_row(notification: Notification, stamp: int, release: bool) -> dict[str, object]:
     channel = notification.channel
     return {
         "id": notification.id,
@@ -478,9 +480,9 @@ def _to_row(notification: Notification, stamp: int, release: bool) -> dict[str, 
         "round": notification.round,
         "attempts": len(notification.attempts),
         "told": notification.told and notification.told.value,
-        "due_at": _time(notification.due_at),
-        "sent_at": _time(notification.sent_at),
-        "finished_at": _time(notification.finished_at),
+        "due_at": notification.due_at,
+        "sent_at": notification.sent_at,
+        "finished_at": notification.finished_at,
     }
 
 
@@ -501,7 +503,7 @@ def from_row(row: Any, tries: str | None) -> Notification:
         reason=row["reason"],
         channel=None if row["channel_id"] is None else ChannelKey(row["channel_id"], ChannelType(row["channel_type"])),
         round=row["round"],
-        attempts=tuple(_attempt_from_row(one) for one in json.loads(tries or "[]")),
+        attempts=tuple(_attempt_from_row(one) for one in json.loads(tries)) if tries else (),
         created_at=row["created_at"],
         sent_at=row["sent_at"],
         finished_at=row["finished_at"],
@@ -515,7 +517,7 @@ def from_row(row: Any, tries: str | None) -> Notification:
     )
 
 
-def _attempt_to_row(notification_id: int, attempt: Attempt) -> dict[str, JSON]:
+def _attempt_to_row(notification_id: int, attempt: Attempt) -> dict[str, object]:
     return {
         "notification_id": notification_id,
         "number": attempt.number,
@@ -527,9 +529,9 @@ def _attempt_to_row(notification_id: int, attempt: Attempt) -> dict[str, JSON]:
         "to": attempt.to,
         "why": attempt.why,
         "state": attempt.state.value,
-        "started_at": _time(attempt.started_at),
-        "ended_at": _time(attempt.ended_at),
-        "counted_from": _time(attempt.counted_from),
+        "started_at": attempt.started_at,
+        "ended_at": attempt.ended_at,
+        "counted_from": attempt.counted_from,
         "provider_id": attempt.provider_id,
         "parts": attempt.parts,
         "refusal": attempt.refusal and attempt.refusal.value,
@@ -538,11 +540,10 @@ def _attempt_to_row(notification_id: int, attempt: Attempt) -> dict[str, JSON]:
         "hint": attempt.hint,
         "retry_after": attempt.retry_after,
         "asked": attempt.asked,
-        "asked_at": _time(attempt.asked_at),
+        "asked_at": attempt.asked_at,
         "held": attempt.held,
         "events": [
-            {"at": _time(event.at), "what": event.what, "code": event.code, "reason": event.reason}
-            for event in attempt.events
+            {"at": event.at, "what": event.what, "code": event.code, "reason": event.reason} for event in attempt.events
         ],
     }
 

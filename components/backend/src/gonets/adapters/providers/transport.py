@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -54,7 +55,7 @@ class Answer:
     def json(self) -> Any:
         """Raises ValueError for what is no JSON in UTF-8: also NaN, infinity, and nesting that no parser follows."""
         try:
-            return _DECODER.decode(self.body.decode("utf-8-sig"))
+            return _DECODER.decode(self.body.removeprefix(BOM_UTF8).decode())
         except RecursionError:
             raise ValueError("nested too deeply") from None
 

@@ -10,6 +10,7 @@ import hmac
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import Annotated, Any, Self
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
@@ -172,6 +173,11 @@ class TwilioConfiguration(Configuration):
             raise wrong("from", "must be given, or messagingServiceSid: one of the two")
         return self
 
+    @cached_property
+    def login(self) -> str:
+        """The header that every request carries."""
+        return f"Basic {base64.b64encode(f'{self.account_sid}:{self.auth_token}'.encode()).decode()}"
+
 
 class Twilio(HttpKind[TwilioConfiguration]):
     """Implements ChannelKind and Inquiry. `url`: of Twilio's API."""
@@ -212,8 +218,7 @@ class Twilio(HttpKind[TwilioConfiguration]):
     async def _ask(
         self, method: str, path: str, configuration: TwilioConfiguration, body: bytes | None = None
     ) -> Answer | Refused | Unknown:
-        login = f"{configuration.account_sid}:{configuration.auth_token}".encode()
-        headers = {"Authorization": f"Basic {base64.b64encode(login).decode()}", "Accept": "application/json"}
+        headers = {"Authorization": configuration.login, "Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         url = f"{self._url}/2010-04-01/Accounts/{configuration.account_sid}/{path}"

@@ -110,7 +110,7 @@ class Event:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: see copied
 class Attempt:
     """One try to deliver by one channel. `reference` names it in callbacks; `why`: the decision that began it.
 
@@ -225,7 +225,7 @@ _TELL_AGAIN = timedelta(seconds=5)
 _ABANDONED = Unknown("the worker died, or lost the database, with the send under way")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: see copied
 class Notification:
     """One message to one person.
 
@@ -400,7 +400,7 @@ class TemplateUse:
     variables: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: see copied
 class NewNotification:
     """What is handed in. `contact_field`: where the contact was named; `template`: where the text and subject of
     `message` are still to come from; `key`: the sender's mark, under which it is taken once; `digest`: of everything

@@ -36,6 +36,7 @@ from gonets.core.notifications.routing import ADDRESS
 from gonets.core.shared import addresses
 from gonets.core.shared.audit import Actor, AuditOfMany
 from gonets.core.shared.concerning import concerning
+from gonets.core.shared.copies import copied
 from gonets.core.shared.errors import Conflict, Invalid, InvalidFields, NotFound, Unavailable
 
 log = logging.getLogger(__name__)
@@ -75,9 +76,9 @@ class SubmitNotification:
             recipient = await self.contacts.recipient(new.owner_id, new.contact_id)
             if recipient is None:
                 raise Invalid(new.contact_field, f"no contact has the id {new.contact_id}")
-            new = replace(new, recipient=recipient)
+            new = copied(new, recipient=recipient)
         else:
-            new = replace(new, recipient=self._typed(new.recipient))
+            new = copied(new, recipient=self._typed(new.recipient))
         if new.route or new.recipient == _NOBODY:
             await self._check_route(new)
         return new if new.template is None else await self._written(new, new.template)
@@ -85,7 +86,7 @@ class SubmitNotification:
     async def _written(self, new: NewNotification, use: TemplateUse) -> NewNotification:
         """From here on it says what it says, whatever becomes of the template."""
         written = await self.templates.written(new.owner_id, use, new.contact_id)
-        return replace(new, message=replace(new.message, text=written.text, subject=written.subject), template=None)
+        return copied(new, message=replace(new.message, text=written.text, subject=written.subject), template=None)
 
     def _typed(self, recipient: Recipient) -> Recipient:
         """The addresses, as they are stored, from what a person typed. Raises InvalidFields."""

@@ -6,20 +6,18 @@ __all__ = ["copied"]
 
 Value = TypeVar("Value")
 
-_set = object.__setattr__
-
 if TYPE_CHECKING:
     # mypy knows this one, and looks at the names and the types of the fields.
     from dataclasses import replace as copied
 else:
 
     def copied(value: Value, /, **facts: Any) -> Value:
-        """As `dataclasses.replace`, for a dataclass with slots and without a base, in half the time: its `__init__`,
-        which only sets each field, is not called. Raises AttributeError for a field that it does not have."""
+        """As `dataclasses.replace`, for a dataclass without slots, in a fifth of the time: its `__init__`, which only
+        sets each field, is not called. Raises AttributeError for a field that it does not have."""
         copy = object.__new__(type(value))
-        for name in type(value).__slots__:
-            if name not in facts:
-                _set(copy, name, getattr(value, name))
-        for name, fact in facts.items():
-            _set(copy, name, fact)
+        fields = vars(copy)
+        fields.update(vars(value))
+        if not facts.keys() <= fields.keys():
+            raise AttributeError(f"{type(value).__name__} has no {', '.join(facts.keys() - fields.keys())}")
+        fields.update(facts)
         return copy
