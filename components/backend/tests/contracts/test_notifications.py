@@ -9,12 +9,9 @@ import pytest
 
 from fakes.notification_table import FakeNotificationTable
 from gonets.adapters.postgres.lifeline import PostgresLifeline
-from gonets.adapters.postgres.notifications import (
-    PostgresNotificationIntake,
-    PostgresNotifications,
-    PostgresNotificationWakes,
-    PostgresPauses,
-)
+from gonets.adapters.postgres.notification_intake import PostgresNotificationIntake
+from gonets.adapters.postgres.notification_wakes import PostgresNotificationWakes, PostgresPauses
+from gonets.adapters.postgres.notifications import PostgresNotifications
 from gonets.adapters.postgres.pool import Pool
 from gonets.core.channels.model import Accepted, ChannelType, Delivery, Message, Receipt, Recipient, Refusal, Refused
 from gonets.core.notifications.dispatch import new_reference, new_stamp

@@ -11,7 +11,8 @@ import pytest
 from fakes.notification_table import FakeNotificationTable
 from fakes.reports import FakeReportBook
 from gonets.adapters.postgres.lifeline import PostgresLifeline
-from gonets.adapters.postgres.notifications import PostgresNotificationIntake, PostgresNotifications
+from gonets.adapters.postgres.notification_intake import PostgresNotificationIntake
+from gonets.adapters.postgres.notifications import PostgresNotifications
 from gonets.adapters.postgres.pool import Pool
 from gonets.adapters.postgres.reports import PostgresReportBook
 from gonets.core.channels.model import Accepted, ChannelType, Delivery, Message, Receipt, Recipient, Refusal

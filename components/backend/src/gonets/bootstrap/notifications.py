@@ -8,11 +8,9 @@ from gonets.adapters.crypto.vault import AesVault
 from gonets.adapters.postgres.contacts import PostgresContacts
 from gonets.adapters.postgres.identity import PostgresUsers
 from gonets.adapters.postgres.lifeline import PostgresLifeline
-from gonets.adapters.postgres.notifications import (
-    PostgresNotificationIntake,
-    PostgresNotifications,
-    PostgresPauses,
-)
+from gonets.adapters.postgres.notification_intake import PostgresNotificationIntake
+from gonets.adapters.postgres.notification_wakes import PostgresPauses
+from gonets.adapters.postgres.notifications import PostgresNotifications
 from gonets.adapters.postgres.pool import Pool
 from gonets.adapters.postgres.providers import PostgresBudget
 from gonets.adapters.postgres.reports import PostgresReportBook

@@ -7,7 +7,7 @@ from dependency_injector.providers import Singleton
 from gonets.adapters.phones import PhoneNumbers
 from gonets.adapters.postgres.counts import PostgresTaskCounts
 from gonets.adapters.postgres.leader import PostgresLeader
-from gonets.adapters.postgres.notifications import PostgresNotificationWakes
+from gonets.adapters.postgres.notification_wakes import PostgresNotificationWakes
 from gonets.adapters.postgres.pool import Pool
 from gonets.adapters.postgres.providers import PostgresCircuits
 from gonets.adapters.postgres.queries import PostgresTaskQueries, create_engine

@@ -2,11 +2,11 @@
 
 import pytest
 
-from gonets.adapters.postgres import campaign_wakes, enrichment, imports, notifications, wakes
+from gonets.adapters.postgres import campaign_wakes, enrichment, imports, notification_wakes, wakes
 
 LOOKS = {
     "tasks": (wakes._DUE, "wake_at"),
-    "notifications": (notifications._DUE, "wake_at"),
+    "notifications": (notification_wakes._DUE, "wake_at"),
     "campaigns": (campaign_wakes._DUE, "wake_at"),
     "campaigns to start": (campaign_wakes._STARTING, "wake_at"),
     "campaigns to end": (campaign_wakes._ENDING, "end_at"),

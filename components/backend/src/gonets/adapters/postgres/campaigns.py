@@ -13,7 +13,8 @@ from typing import Any
 from gonets.adapters.postgres import audience as audiences
 from gonets.adapters.postgres.cursors import from_cursor, to_cursor
 from gonets.adapters.postgres.jsonb import storable, to_jsonb
-from gonets.adapters.postgres.notifications import KEYS_HOLD, from_row
+from gonets.adapters.postgres.notification_intake import KEYS_HOLD
+from gonets.adapters.postgres.notification_rows import from_row
 from gonets.adapters.postgres.pool import Pool
 from gonets.core.campaigns.model import Campaign, Content, Counts, Crowd, Status
 from gonets.core.campaigns.ports import CampaignPage, MessagePage

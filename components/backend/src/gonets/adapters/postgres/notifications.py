@@ -4,75 +4,32 @@ else wrote in between.
 Rows are always locked in the order of id, so batches of several workers cannot deadlock.
 """
 
-import asyncio
-import itertools
 import json
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from gonets.adapters.postgres.cursors import from_cursor, to_cursor
 from gonets.adapters.postgres.jsonb import rows_to_jsonb, to_jsonb
 from gonets.adapters.postgres.lifeline import PostgresLifeline
-from gonets.adapters.postgres.pool import Pool, database_errors
-from gonets.core.channels.model import ChannelType, Delivery, Message, Receipt, Recipient, Refusal
+from gonets.adapters.postgres.notification_rows import (
+    attempt_to_row,
+    from_row,
+    receipt_from_row,
+    receipt_to_row,
+    to_row,
+)
+from gonets.adapters.postgres.pool import Pool
+from gonets.core.channels.model import ChannelType, Receipt
 from gonets.core.notifications.model import (
     Attempt,
-    AttemptState,
-    ChannelKey,
-    Due,
-    Event,
-    KeyReused,
-    NewNotification,
     Notification,
     NotificationFilter,
     NotificationPage,
-    Status,
-    Taken,
 )
 from gonets.core.shared.batching import Batcher, Observe, nobody
 from gonets.core.shared.copies import copied
 from gonets.core.shared.errors import Unavailable
-from gonets.core.shared.json import JSON
-
-# A wake-up that has no effect is repeated after this time, twice as late each time.
-WAKE_AGAIN = timedelta(seconds=25)
-KEYS_HOLD = timedelta(days=7)
-
-_SUBMIT = """
-WITH input AS MATERIALIZED (
-    SELECT i.*, nextval(pg_get_serial_sequence('notification', 'id')) AS id
-    FROM jsonb_to_recordset($1::jsonb) AS i (
-        place int, owner_id bigint, recipient jsonb, contact_id bigint, text text, subject text, username text,
-        event jsonb, route bigint[], deadline timestamptz, fallback_after float, notify_result bool, held bool,
-        key text, digest text)
-), keyed AS (
-    INSERT INTO notification_key AS k (owner_id, key, digest, notification_id)
-    SELECT owner_id, key, digest, id FROM input WHERE key IS NOT NULL ORDER BY owner_id, key
-    ON CONFLICT (owner_id, key) DO UPDATE SET (digest, notification_id, created_at) = (
-        SELECT CASE WHEN old THEN excluded.digest ELSE k.digest END,
-               CASE WHEN old THEN excluded.notification_id ELSE k.notification_id END,
-               CASE WHEN old THEN clock_timestamp() ELSE k.created_at END
-        FROM (SELECT k.created_at < clock_timestamp() - $2::interval AS old) a
-    )
-    RETURNING *
-), known AS (
-    SELECT i.place, coalesce(k.notification_id, i.id) AS id, coalesce(k.notification_id = i.id, true) AS new,
-           coalesce(k.digest = i.digest, true) AS same
-    FROM input i LEFT JOIN keyed k USING (owner_id, key)
-), recorded AS (
-    INSERT INTO notification (id, owner_id, recipient, contact_id, text, subject, username, event, route, deadline,
-                              fallback_after, notify_result, held, status, reason, due_at, wake_at)
-    OVERRIDING SYSTEM VALUE
-    SELECT i.id, owner_id, recipient, contact_id, text, subject, username, event, route, deadline,
-           make_interval(secs => fallback_after), notify_result, held, 'pending',
-           CASE WHEN held THEN 'waits to be released' END,
-           CASE WHEN NOT held THEN clock_timestamp() END, CASE WHEN NOT held THEN clock_timestamp() + $3::interval END
-    FROM input i JOIN known k USING (place)
-    WHERE k.new
-)
-SELECT place, id, new, same FROM known
-"""
 
 _WITH_ATTEMPTS = """
 SELECT n.*, (SELECT jsonb_agg(to_jsonb(a) ORDER BY a.number) FROM attempt a WHERE a.notification_id = n.id) AS tries
@@ -158,34 +115,6 @@ FROM ended e
 WHERE n.id = e.id
 """
 
-_ORPHANS = """
-WITH orphans AS (
-    SELECT id FROM notification n
-    WHERE life IS NOT NULL AND NOT EXISTS (SELECT FROM worker_life w WHERE w.id = n.life)
-    ORDER BY id
-    FOR UPDATE
-)
-UPDATE notification n
-SET life = NULL, stamp = NULL, version = n.version + 1, due_at = clock_timestamp(), wake_at = clock_timestamp(),
-    wakes = 0
-FROM orphans o
-WHERE n.id = o.id
-RETURNING n.id
-"""
-
-_DUE = "SELECT id, wake_at FROM notification WHERE wake_at <= statement_timestamp() ORDER BY wake_at LIMIT $1"
-
-_WOKEN = """
-WITH woken AS (
-    SELECT n.id FROM notification n JOIN unnest($1::bigint[], $2::timestamptz[]) AS i (id, wake_at) USING (id, wake_at)
-    ORDER BY n.id
-    FOR UPDATE OF n
-)
-UPDATE notification n
-SET wake_at = clock_timestamp() + $3::interval * 2 ^ least(n.wakes, 8), wakes = least(n.wakes + 1, 100)
-FROM woken w
-WHERE n.id = w.id
-"""
 
 _PAGE = """
 SELECT n.* FROM notification n
@@ -218,44 +147,6 @@ FROM attempt a JOIN notification n ON n.id = a.notification_id
 WHERE a.channel_id = 0 AND a."to" = $1 AND a.channel_type = $2
 ORDER BY n.owner_id
 """
-
-_FORGET = """
-WITH keys AS (DELETE FROM notification_key WHERE created_at < statement_timestamp() - 2 * $1::interval),
-     strays AS (DELETE FROM stray_receipt WHERE created_at < statement_timestamp() - $1::interval),
-     early AS (DELETE FROM early_receipt WHERE created_at < statement_timestamp() - $1::interval)
-DELETE FROM channel_pause WHERE until < clock_timestamp()
-"""
-
-
-class PostgresNotificationIntake:
-    """The doors' side. Implements NotificationIntake. `observe` hears the sizes of batches.
-
-    `timeout`: seconds for one in all, waiting for those before it included; over that it is Unavailable.
-    """
-
-    def __init__(self, pool: Pool, observe: Observe = nobody, *, timeout: float = 10.0) -> None:
-        self._pool = pool
-        self._timeout = timeout
-        self._numbers = itertools.count()
-        self._batcher: Batcher[tuple[int, NewNotification], Taken | KeyReused] = Batcher(
-            self._flush,
-            key=lambda entry: (entry[1].owner_id, entry[1].key) if entry[1].key is not None else entry[0],
-            shared_errors=(Unavailable,),
-            name="notification_submit",
-            observe=observe,
-        )
-
-    async def submit(self, new: NewNotification) -> Taken | KeyReused:
-        async with database_errors(), asyncio.timeout(self._timeout):
-            return await self._batcher.add((next(self._numbers), new))
-
-    async def _flush(self, entries: Sequence[tuple[int, NewNotification]]) -> Sequence[Taken | KeyReused]:
-        rows: list[JSON] = [_new_to_row(place, new) for place, (_, new) in enumerate(entries)]
-        answers = {
-            row["place"]: Taken(row["id"], row["new"]) if row["same"] else KeyReused(row["id"])
-            for row in await self._pool.fetch(_SUBMIT, to_jsonb(rows), KEYS_HOLD, WAKE_AGAIN)
-        }
-        return [answers[place] for place in range(len(entries))]
 
 
 class _Change(NamedTuple):
@@ -346,9 +237,9 @@ class PostgresNotifications:
         return await self._changes.add(_Change(notification, stamp, release, tries))
 
     async def _flush_changes(self, changes: Sequence[_Change]) -> Sequence[Notification | None]:
-        rows = rows_to_jsonb([_to_row(change.notification, change.stamp, change.release) for change in changes])
+        rows = rows_to_jsonb([to_row(change.notification, change.stamp, change.release) for change in changes])
         tries = rows_to_jsonb(
-            [_attempt_to_row(change.notification.id, one) for change in changes for one in change.tries]
+            [attempt_to_row(change.notification.id, one) for change in changes for one in change.tries]
         )
         saved = {row["id"]: row for row in await self._pool.fetch(_SAVE, rows, tries)}
         if missing := [change for change in changes if change.notification.id not in saved]:
@@ -400,213 +291,5 @@ class PostgresNotifications:
         )
 
 
-class PostgresNotificationWakes:
-    """The scheduler's side. Implements NotificationWakes."""
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-
-    async def orphans(self) -> int:
-        return len(await self._pool.fetch(_ORPHANS))
-
-    async def due(self, limit: int) -> Sequence[Due]:
-        return [Due(row["id"], row["wake_at"]) for row in await self._pool.fetch(_DUE, limit)]
-
-    async def woken(self, due: Sequence[Due]) -> None:
-        await self._pool.fetch(_WOKEN, [one.id for one in due], [one.wake_at for one in due], WAKE_AGAIN)
-
-    async def forget(self) -> None:
-        await self._pool.fetch(_FORGET, KEYS_HOLD)
-
-
-class PostgresPauses:
-    """Implements Pauses."""
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-
-    async def read(self) -> Mapping[str, timedelta]:
-        rows = await self._pool.fetch(
-            "SELECT channel, until - clock_timestamp() AS pause_left FROM channel_pause WHERE until > clock_timestamp()"
-        )
-        return {row["channel"]: row["pause_left"] for row in rows}
-
-    async def add(self, channel: str, lasting: timedelta) -> None:
-        await self._pool.fetch(
-            "INSERT INTO channel_pause AS p (channel, until) VALUES ($1, clock_timestamp() + $2::interval)"
-            " ON CONFLICT (channel) DO UPDATE SET until = greatest(p.until, excluded.until)",
-            channel,
-            lasting,
-        )
-
-
 def _saved(notification: Notification, row: Any) -> Notification | None:
     return copied(notification, version=row["version"], life=row["life"]) if row else None
-
-
-def _new_to_row(place: int, new: NewNotification) -> dict[str, JSON]:
-    return {
-        "place": place,
-        "owner_id": new.owner_id,
-        "recipient": _recipient_to_row(new.recipient),
-        "contact_id": new.contact_id,
-        "text": new.message.text,
-        "subject": new.message.subject,
-        "username": new.message.username,
-        "event": dict(new.message.event),
-        "route": list(new.route),
-        "deadline": _time(new.deadline),
-        "fallback_after": new.fallback_after.total_seconds() if new.fallback_after else None,
-        "notify_result": new.notify_result,
-        "held": new.held,
-        "key": new.key,
-        "digest": new.digest,
-    }
-
-
-def _to_row(notification: Notification, stamp: int, release: bool) -> dict[str, object]:
-    channel = notification.channel
-    return {
-        "id": notification.id,
-        "version": notification.version,
-        "stamp": stamp,
-        "release": release,
-        "held": notification.held,
-        "cancelled": notification.cancelled,
-        "status": notification.status.value,
-        "reason": notification.reason,
-        "channel_id": channel.id if channel else None,
-        "channel_type": channel.type.value if channel else None,
-        "round": notification.round,
-        "attempts": len(notification.attempts),
-        "told": notification.told and notification.told.value,
-        "due_at": notification.due_at,
-        "sent_at": notification.sent_at,
-        "finished_at": notification.finished_at,
-    }
-
-
-def from_row(row: Any, tries: str | None) -> Notification:
-    return Notification(
-        id=row["id"],
-        owner_id=row["owner_id"],
-        recipient=_recipient_from_row(json.loads(row["recipient"])),
-        contact_id=row["contact_id"],
-        message=Message(row["text"], row["subject"], row["username"], json.loads(row["event"])),
-        route=tuple(row["route"]),
-        deadline=row["deadline"],
-        fallback_after=row["fallback_after"],
-        notify_result=row["notify_result"],
-        held=row["held"],
-        cancelled=row["cancelled"],
-        status=Status(row["status"]),
-        reason=row["reason"],
-        channel=None if row["channel_id"] is None else ChannelKey(row["channel_id"], ChannelType(row["channel_type"])),
-        round=row["round"],
-        attempts=tuple(_attempt_from_row(one) for one in json.loads(tries)) if tries else (),
-        created_at=row["created_at"],
-        sent_at=row["sent_at"],
-        finished_at=row["finished_at"],
-        due_at=row["due_at"],
-        told=row["told"] and Status(row["told"]),
-        campaign_id=row["campaign_id"],
-        zone=row["zone"],
-        version=row["version"],
-        life=row["life"],
-        erased=row["erased_at"] is not None,
-    )
-
-
-def _attempt_to_row(notification_id: int, attempt: Attempt) -> dict[str, object]:
-    return {
-        "notification_id": notification_id,
-        "number": attempt.number,
-        "round": attempt.round,
-        "reference": attempt.reference,
-        "channel_id": attempt.channel.id,
-        "channel_type": attempt.channel.type.value,
-        "channel_name": attempt.channel_name,
-        "to": attempt.to,
-        "why": attempt.why,
-        "state": attempt.state.value,
-        "started_at": attempt.started_at,
-        "ended_at": attempt.ended_at,
-        "counted_from": attempt.counted_from,
-        "provider_id": attempt.provider_id,
-        "parts": attempt.parts,
-        "refusal": attempt.refusal and attempt.refusal.value,
-        "code": attempt.code,
-        "reason": attempt.reason,
-        "hint": attempt.hint,
-        "retry_after": attempt.retry_after,
-        "asked": attempt.asked,
-        "asked_at": attempt.asked_at,
-        "held": attempt.held,
-        "events": [
-            {"at": event.at, "what": event.what, "code": event.code, "reason": event.reason} for event in attempt.events
-        ],
-    }
-
-
-def _attempt_from_row(row: dict[str, Any]) -> Attempt:
-    return Attempt(
-        number=row["number"],
-        round=row["round"],
-        reference=row["reference"],
-        channel=ChannelKey(row["channel_id"], ChannelType(row["channel_type"])),
-        channel_name=row["channel_name"],
-        to=row["to"],
-        why=row["why"],
-        state=AttemptState(row["state"]),
-        started_at=datetime.fromisoformat(row["started_at"]),
-        ended_at=_from_time(row["ended_at"]),
-        counted_from=_from_time(row["counted_from"]),
-        provider_id=row["provider_id"],
-        parts=row["parts"],
-        refusal=row["refusal"] and Refusal(row["refusal"]),
-        code=row["code"],
-        reason=row["reason"],
-        hint=row["hint"],
-        retry_after=row["retry_after"],
-        asked=row["asked"],
-        asked_at=_from_time(row["asked_at"]),
-        held=row["held"],
-        events=tuple(
-            Event(datetime.fromisoformat(event["at"]), event["what"], event["code"], event["reason"])
-            for event in row["events"]
-        ),
-    )
-
-
-def _recipient_to_row(recipient: Recipient) -> dict[str, JSON]:
-    return {"telegramChatId": recipient.telegram_chat_id, "email": recipient.email, "phone": recipient.phone}
-
-
-def _recipient_from_row(row: dict[str, Any]) -> Recipient:
-    return Recipient(row["telegramChatId"], row["email"], row["phone"])
-
-
-def receipt_to_row(receipt: Receipt) -> dict[str, JSON]:
-    return {
-        "delivery": receipt.delivery.value,
-        "final": receipt.final,
-        "provider_id": receipt.provider_id,
-        "code": receipt.code,
-        "reason": receipt.reason,
-        "refusal": receipt.refusal and receipt.refusal.value,
-        "held": receipt.held,
-        "opted_out": receipt.opted_out,
-    }
-
-
-def receipt_from_row(row: dict[str, Any]) -> Receipt:
-    enums = {"delivery": Delivery(row["delivery"]), "refusal": row["refusal"] and Refusal(row["refusal"])}
-    return Receipt(**(row | enums))
-
-
-def _time(value: datetime | None) -> str | None:
-    return value.isoformat() if value else None
-
-
-def _from_time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None

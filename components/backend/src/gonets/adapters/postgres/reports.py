@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from gonets.adapters.postgres.jsonb import storable, to_jsonb
-from gonets.adapters.postgres.notifications import receipt_from_row, receipt_to_row
+from gonets.adapters.postgres.notification_rows import receipt_from_row, receipt_to_row
 from gonets.adapters.postgres.pool import Pool
 from gonets.core.channels.model import ChannelType, Receipt
 from gonets.core.notifications.dispatch import notification_of
