@@ -24,9 +24,7 @@ async def _made(http, **facts):
 @pytest.fixture
 async def campaigns(container, http):
     """The door, with somebody who has signed up."""
-    await container.operator_pool().open()
     yield http
-    await container.operator_pool().close()
     await container.publisher().close()
 
 

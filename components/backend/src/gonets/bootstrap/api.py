@@ -147,7 +147,7 @@ class ApiContainer(Shared):
         Singleton(PostgresAudiences, pool),
         Singleton(AuditOf, people.provided.audit, "campaign"),
         senders.provided.kinds,
-        operator_pool,
+        crowd_pool,
         Shared.settings,
     )
     histories = Singleton(PostgresHistories, pool)
