@@ -375,6 +375,15 @@ async def test_a_key_is_the_same_campaign_when_its_time_is_over_and_its_template
         await world.manage.create(Anna(), plan, "another key")
 
 
+async def test_a_key_is_the_same_campaign_when_its_owner_gave_it_another_name_and_rate():
+    world = World()
+    sent = await world.send_to_all(Anna(), 7, "key")
+    await world.manage.change(Anna(), sent.id, {"name": "Spring", "rate": 5.0})
+    assert (await world.send_to_all(Anna(), 7, "key")).id == sent.id
+    with pytest.raises(Conflict):
+        await world.send_to_all(Anna(), 8, "key")
+
+
 async def test_what_cannot_be_woken_is_taken_all_the_same():
     world = World()
     world.news.failure = Unavailable("the broker is away")

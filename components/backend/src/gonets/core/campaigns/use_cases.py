@@ -364,14 +364,14 @@ class SendToAll:
         plan = Plan(name=f"Template {template_id} to all contacts", template_id=template_id)
         mark = None if key is None else f"send-notification {key}"
         if mark is not None and (known := await self.store.known(actor.user_id, mark)):
-            return _same(known, plan)
+            return _again(known, same=known.content.template_id == template_id)
         try:
             drawn = await self.draw_up(actor.user_id, plan)
         except Invalid as error:
             raise NotFound(error.reason) from error
         made, new = await self.store.add(drawn.moved(Status.RUNNING, self.now()), mark)
         if not new:
-            return _same(made, plan)
+            return _again(made, same=made.content.template_id == template_id)
         await self.audit.note(actor, "started", made.id, {"template_id": template_id})
         await wake_or_leave(self.news, made.id)
         return made
@@ -384,7 +384,11 @@ def _same(made: Campaign, asked: Plan) -> Campaign:
         other = replace(other, subject=None)
     if other.audience_id is not None:
         other = replace(other, audience=EVERYBODY)
-    if replace(one, template_version=None) != replace(other, template_version=None):
+    return _again(made, same=replace(one, template_version=None) == replace(other, template_version=None))
+
+
+def _again(made: Campaign, *, same: bool) -> Campaign:
+    if not same:
         raise Conflict(f"this idempotency key was used for campaign {made.id}, with other content")
     return made
 
