@@ -198,7 +198,7 @@ async def test_what_may_change_in_each_state(status, what):
     with pytest.raises(Conflict) as refused:
         await world.manage.change(Anna(), made.id, {what: CHANGES[what]})
     assert status.value in refused.value.reason
-    assert what in refused.value.reason
+    assert {"start_at": "startAt"}.get(what, what) in refused.value.reason
     assert all(name in refused.value.reason for name in ALLOWED[status])
 
 
@@ -340,6 +340,17 @@ async def test_what_is_said_stays_where_something_else_changes():
     changed = await world.manage.change(Anna(), made.id, {"rate": 5.0})
     assert (changed.content, changed.rate) == (made.content, 5.0)
     assert changed.content.subject == "My own"
+
+
+async def test_what_may_not_change_any_more_is_named_as_it_was_asked():
+    world = World()
+    made = await world.made(Status.RUNNING)
+    asked = {"end_at": START + HOUR, "audience": EVERYBODY, "audience_id": None, "window": None, "fallback_after": None}
+    with pytest.raises(Conflict) as refused:
+        await world.manage.change(Anna(), made.id, asked)
+    assert refused.value.reason == (
+        "is running: name and rate may change now, and not audience, endAt, fallbackAfter, sendWindow"
+    )
 
 
 async def test_a_key_makes_one_campaign():

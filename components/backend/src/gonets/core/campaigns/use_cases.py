@@ -234,7 +234,7 @@ class ManageCampaigns:
         if found.status in NOT_STARTED:
             return await self._redrawn(found, changes)
         allowed = _WHEN_OVER if found.status in OVER else _WHILE_IT_RUNS
-        if refused := sorted(changes.keys() - allowed):
+        if refused := sorted({_said(name) for name in changes.keys() - allowed}):
             raise Conflict(
                 f"is {found.status.value}: {' and '.join(sorted(allowed))} may change now, and not {', '.join(refused)}"
             )
@@ -399,6 +399,12 @@ async def wake_or_leave(news: CampaignNews, campaign_id: int) -> None:
         await news.wake_campaign(campaign_id)
     except Unavailable as error:
         log.warning("wake-up delayed", extra={"campaign_id": campaign_id, "reason": error.reason})
+
+
+def _said(name: str) -> str:
+    """A field of Plan, as whoever asks calls it."""
+    first, *others = {"audience_id": "audience", "window": "send_window"}.get(name, name).split("_")
+    return first + "".join(other.capitalize() for other in others)
 
 
 def _words(statuses: Collection[Status]) -> str:
