@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from gonets.adapters.postgres.queries import PostgresTaskQueries, create_engine
 from gonets.bootstrap.contacts import LookupsByTasks
 from gonets.core.contacts.enrichment import NoFacts, PhoneFacts, Question
 from gonets.core.shared.errors import Conflict
@@ -33,8 +34,10 @@ class Submit:
 
 
 @pytest.fixture
-def looks(container):
-    return LookupsByTasks(Submit(), container.queries())
+async def looks(servers):
+    engine = create_engine(servers.database.dsn, timeout=20)
+    yield LookupsByTasks(Submit(), PostgresTaskQueries(engine))
+    await engine.dispose()
 
 
 async def test_answers_are_told_and_what_nobody_knows_is_handed_on(looks, pool):

@@ -198,7 +198,7 @@ async def test_what_may_change_in_each_state(status, what):
     with pytest.raises(Conflict) as refused:
         await world.manage.change(Anna(), made.id, {what: CHANGES[what]})
     assert status.value in refused.value.reason
-    assert what in refused.value.reason
+    assert {"start_at": "startAt"}.get(what, what) in refused.value.reason
     assert all(name in refused.value.reason for name in ALLOWED[status])
 
 
@@ -342,6 +342,17 @@ async def test_what_is_said_stays_where_something_else_changes():
     assert changed.content.subject == "My own"
 
 
+async def test_what_may_not_change_any_more_is_named_as_it_was_asked():
+    world = World()
+    made = await world.made(Status.RUNNING)
+    asked = {"end_at": START + HOUR, "audience": EVERYBODY, "audience_id": None, "window": None, "fallback_after": None}
+    with pytest.raises(Conflict) as refused:
+        await world.manage.change(Anna(), made.id, asked)
+    assert refused.value.reason == (
+        "is running: name and rate may change now, and not audience, endAt, fallbackAfter, sendWindow"
+    )
+
+
 async def test_a_key_makes_one_campaign():
     world = World()
     made = await world.manage.create(Anna(), PLAN, "key")
@@ -373,6 +384,15 @@ async def test_a_key_is_the_same_campaign_when_its_time_is_over_and_its_template
         await world.send_to_all(Anna(), 8, "key")
     with pytest.raises(Invalid):
         await world.manage.create(Anna(), plan, "another key")
+
+
+async def test_a_key_is_the_same_campaign_when_its_owner_gave_it_another_name_and_rate():
+    world = World()
+    sent = await world.send_to_all(Anna(), 7, "key")
+    await world.manage.change(Anna(), sent.id, {"name": "Spring", "rate": 5.0})
+    assert (await world.send_to_all(Anna(), 7, "key")).id == sent.id
+    with pytest.raises(Conflict):
+        await world.send_to_all(Anna(), 8, "key")
 
 
 async def test_what_cannot_be_woken_is_taken_all_the_same():

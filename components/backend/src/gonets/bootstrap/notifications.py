@@ -14,7 +14,7 @@ from gonets.adapters.postgres.notifications import PostgresNotifications
 from gonets.adapters.postgres.pool import Pool
 from gonets.adapters.postgres.providers import PostgresBudget
 from gonets.adapters.postgres.reports import PostgresReportBook
-from gonets.adapters.providers import twilio
+from gonets.adapters.providers import twilio_calls
 from gonets.adapters.rabbitmq import topology
 from gonets.adapters.rabbitmq.notifications import Owner, RabbitNotificationNews, SealedKeys, TakeRequest, TakeWake
 from gonets.adapters.rabbitmq.outcomes import DeadLetters
@@ -93,12 +93,12 @@ def incoming_url(settings: NotificationSettings) -> IncomingUrl:
 
 def read_callback(channel: Channel, url: str, body: bytes, signature: str) -> Receipt | UnknownStatus | None:
     """Twilio's; no other provider calls us."""
-    return twilio.callback(url, body, signature, str(channel.configuration["authToken"]))
+    return twilio_calls.callback(url, body, signature, str(channel.configuration["authToken"]))
 
 
 def read_incoming(channel: Channel, url: str, body: bytes, signature: str) -> Incoming | None:
     """Twilio's; no other provider calls us."""
-    return twilio.incoming(url, body, signature, str(channel.configuration["authToken"]))
+    return twilio_calls.incoming(url, body, signature, str(channel.configuration["authToken"]))
 
 
 @dataclass(frozen=True, slots=True)

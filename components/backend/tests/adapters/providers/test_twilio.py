@@ -16,7 +16,9 @@ from adapters.providers.channels import ACCOUNT, PHONE, TEXT, TOKEN, Case, case,
 from adapters.providers.conftest import Remote
 from adapters.providers.peer import Peer, answer, answering
 from eventually import eventually
-from gonets.adapters.providers.twilio import Twilio, callback, incoming, receipt, signed
+from gonets.adapters.providers.twilio import Twilio
+from gonets.adapters.providers.twilio_calls import callback, incoming, signed
+from gonets.adapters.providers.twilio_codes import receipt
 from gonets.core.channels.model import (
     Accepted,
     ChannelType,

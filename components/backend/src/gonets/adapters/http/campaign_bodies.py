@@ -1,10 +1,11 @@
 """What a campaign is asked to be."""
 
+import re
 from collections.abc import Sequence
 from datetime import time, timedelta
 from typing import Annotated, Any, Self
 
-from pydantic import Field, StrictInt, StrictStr, field_validator, model_validator
+from pydantic import AfterValidator, Field, StrictInt, StrictStr, field_validator, model_validator
 
 from gonets.adapters.http.camel import MAX_ID, Asked, Name
 from gonets.adapters.http.failed import Time
@@ -17,7 +18,16 @@ from gonets.core.shared.errors import Invalid
 _LONGEST_FALLBACK = 30 * 86_400
 _LEAST_A_SECOND, _MOST_A_SECOND = 0.001, 1_000_000
 _Id = Annotated[StrictInt, Field(ge=1, le=MAX_ID)]
-_Clock = Annotated[StrictStr, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+_CLOCK = r"^([01]\d|2[0-3]):[0-5]\d$"
+
+
+def _of_day(value: str) -> str:
+    if re.fullmatch(_CLOCK, value, re.ASCII) is None:
+        raise ValueError("must be a time of day such as 09:00; midnight is 00:00")
+    return value
+
+
+_Clock = Annotated[StrictStr, AfterValidator(_of_day), Field(json_schema_extra={"pattern": _CLOCK})]
 
 
 class WindowBody(Asked):

@@ -1,18 +1,16 @@
 """Twilio Programmable Messaging: https://www.twilio.com/docs/messaging/api/message-resource.
 
-Codes: https://www.twilio.com/docs/api/errors. What is refused has a code; a 5xx may have been taken. What becomes of a
-message is reported to StatusCallback, signed with the account's auth token, and can be asked for.
+What is refused has a code (twilio_codes.py); a 5xx may have been taken. What becomes of a message is reported to
+StatusCallback (twilio_calls.py), and can be asked for.
 """
 
 import base64
-import hashlib
-import hmac
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Annotated, Any, Self
-from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlencode
 
 from pydantic import ConfigDict, Field, model_validator
 from yarl import URL
@@ -20,13 +18,13 @@ from yarl import URL
 from gonets.adapters.providers.configuration import Configuration, Like, Secret, Text, wrong
 from gonets.adapters.providers.http_kind import HttpKind, body_words, json_object, with_words, words
 from gonets.adapters.providers.transport import Answer, HttpTransport
+from gonets.adapters.providers.twilio_codes import ELSEWHERE, ERRORS, OPTED_OUT, OTHER, STATUS, receipt
 from gonets.core.channels.model import (
     Accepted,
     Address,
     Channel,
     ChannelType,
     Delivery,
-    Incoming,
     Receipt,
     Refusal,
     Refused,
@@ -34,110 +32,14 @@ from gonets.core.channels.model import (
     SendOutcome,
     Step,
     Unknown,
-    UnknownStatus,
 )
 from gonets.core.channels.sms_text import segmented
-from gonets.core.shared.errors import Invalid
 
 LONGEST_TEXT = 1600
 _TIMEOUT = 20.0
 _PAGE = 100
 _MOST_PAGES = 10  # of messages to one number since one try began
 _SKEW = timedelta(seconds=30)  # between their clock and ours
-
-_LOGIN = "check accountSid and authToken: https://console.twilio.com shows both"
-_SENDER = "use a number of your account that can send SMS"
-_LATER = "try again later"
-
-_Error = tuple[Refusal, str, str | None]
-_ERRORS: Mapping[int, _Error] = {
-    20003: (Refusal.CONFIGURATION, "Twilio refused the credentials", _LOGIN),
-    20005: (Refusal.CONFIGURATION, "the Twilio account is not active", "look into the Twilio console"),
-    20403: (Refusal.CONFIGURATION, "Twilio does not allow it to this account", "look into the Twilio console"),
-    20404: (Refusal.CONFIGURATION, "Twilio does not know the account", _LOGIN),
-    20429: (Refusal.TEMPORARY, "too many requests to Twilio at one time", None),
-    21211: (Refusal.PERMANENT, "the recipient's number is not a valid phone number", "write it as +79161234567"),
-    21212: (Refusal.CONFIGURATION, "the sender's number is not a valid phone number", "check from"),
-    21265: (Refusal.PERMANENT, "the recipient's number is a short code", None),
-    21266: (Refusal.PERMANENT, "the recipient's number is the sender's own", None),
-    21408: (
-        Refusal.PERMANENT,
-        "the account may not send to the recipient's country",
-        "allow it in the Twilio console: Messaging, Settings, Geo permissions",
-    ),
-    21601: (Refusal.CONFIGURATION, "the sender's number cannot send SMS", _SENDER),
-    21602: (Refusal.PERMANENT, "Twilio sends no empty message", None),
-    21603: (Refusal.CONFIGURATION, "Twilio wants a sender", "set from or messagingServiceSid"),
-    21604: (Refusal.PERMANENT, "Twilio wants a recipient", None),
-    21606: (Refusal.CONFIGURATION, "the sender's number is not of this account, or cannot send SMS", _SENDER),
-    21608: (
-        Refusal.CONFIGURATION,
-        "a trial account writes to verified numbers only",
-        "verify the recipient's number in the Twilio console, or upgrade the account",
-    ),
-    21609: (Refusal.CONFIGURATION, "Twilio cannot report to our address", "an operator is to check PUBLIC_URL"),
-    21610: (Refusal.PERMANENT, "the recipient has unsubscribed", "they can send START to the sender's number"),
-    21611: (Refusal.TEMPORARY, "too many messages wait for this sender", "use another sender as well"),
-    21612: (Refusal.PERMANENT, "the recipient cannot be reached from this sender", None),
-    21614: (Refusal.PERMANENT, "the recipient's number is no mobile phone", None),
-    21617: (Refusal.PERMANENT, "the text is too long for Twilio", "shorten it"),
-    21619: (Refusal.PERMANENT, "Twilio sends no empty message", None),
-    21635: (Refusal.PERMANENT, "the recipient's number is a landline", None),
-    21658: (Refusal.PERMANENT, "something is too long for Twilio", "shorten the text"),
-    21659: (Refusal.CONFIGURATION, "the sender's number is not of this account", _SENDER),
-    21660: (Refusal.CONFIGURATION, "the sender's number is not of this account", _SENDER),
-    21701: (Refusal.CONFIGURATION, "Twilio does not know the messaging service", "check messagingServiceSid"),
-    21703: (Refusal.CONFIGURATION, "the messaging service has no number", "add one in the Twilio console"),
-    21704: (Refusal.CONFIGURATION, "the messaging service has no number", "add one in the Twilio console"),
-    21705: (Refusal.CONFIGURATION, "Twilio does not know the messaging service", "check messagingServiceSid"),
-    # These come later, in a callback, or when a message is looked at.
-    30001: (Refusal.TEMPORARY, "too many messages waited for this sender", _LATER),
-    30002: (Refusal.CONFIGURATION, "the Twilio account is suspended", "look into the Twilio console"),
-    30003: (Refusal.TEMPORARY, "the phone is off or out of reach", _LATER),
-    30004: (Refusal.PERMANENT, "the recipient or their operator blocks such messages", None),
-    30005: (Refusal.PERMANENT, "the recipient's operator does not know the number", None),
-    30006: (Refusal.PERMANENT, "the recipient's number is a landline, or its operator cannot be reached", None),
-    30007: (Refusal.PERMANENT, "the operator filtered the text", "change the text or the sender"),
-    30008: (Refusal.TEMPORARY, "the operator gave no reason", None),
-    30009: (Refusal.TEMPORARY, "a part of the message was lost", None),
-    30010: (Refusal.CONFIGURATION, "the message costs more than is allowed", None),
-    30011: (Refusal.PERMANENT, "the recipient's operator takes no such message", None),
-    30017: (Refusal.TEMPORARY, "the operator has too much to do", None),
-    30022: (Refusal.TEMPORARY, "too many messages from this sender for the operator", None),
-    30023: (Refusal.TEMPORARY, "the day's messages of this sender are used up", None),
-    30024: (Refusal.CONFIGURATION, "the sender is not registered with the operator", "look into the Twilio console"),
-    30032: (Refusal.CONFIGURATION, "the toll-free number is not verified", "verify it in the Twilio console"),
-    30034: (Refusal.CONFIGURATION, "the sender is not registered (A2P 10DLC)", "register it in the Twilio console"),
-}
-# The person has sent STOP to the sender: nothing is to be sent to them any more.
-_OPTED_OUT = frozenset({21610})
-# Where there is no code that is known.
-_STATUS: Mapping[int, _Error] = {
-    401: _ERRORS[20003],
-    402: (Refusal.CONFIGURATION, "Twilio wants money", "top up the account"),
-    403: _ERRORS[20403],
-    404: _ERRORS[20404],
-    405: (Refusal.CONFIGURATION, "the address is not Twilio's", "an operator is to check TWILIO_API_URL"),
-    408: (Refusal.TEMPORARY, "Twilio did not get the request in time", None),
-    429: _ERRORS[20429],
-}
-_OTHER: _Error = (Refusal.PERMANENT, "Twilio refused the message", None)
-_ELSEWHERE: _Error = (Refusal.CONFIGURATION, "the address is not Twilio's", "an operator is to check TWILIO_API_URL")
-
-# The status of a message; whether nothing follows it.
-_STATUSES: Mapping[str, tuple[Delivery, bool]] = {
-    "accepted": (Delivery.SENT, False),
-    "scheduled": (Delivery.SENT, False),
-    "queued": (Delivery.SENT, False),
-    "sending": (Delivery.SENT, False),
-    "sent": (Delivery.SENT, False),
-    "delivered": (Delivery.DELIVERED, True),
-    "read": (Delivery.DELIVERED, True),
-    "partially_delivered": (Delivery.SENT, False),
-    "undelivered": (Delivery.UNDELIVERED, True),
-    "failed": (Delivery.REJECTED, True),
-    "canceled": (Delivery.REJECTED, True),
-}
 
 
 class TwilioConfiguration(Configuration):
@@ -314,9 +216,9 @@ def _outcome(answer: Answer, text: str, secret: str) -> SendOutcome:
     if answer.status < 300 or answer.status >= 500:
         return Unknown(f"Twilio did not say whether it took the message (HTTP {answer.status})")
     code = said.get("code")
-    refusal, reason, hint = _ELSEWHERE if answer.status < 400 else _STATUS.get(answer.status, _OTHER)
-    if isinstance(code, int) and code in _ERRORS:
-        refusal, reason, hint = _ERRORS[code]
+    refusal, reason, hint = ELSEWHERE if answer.status < 400 else STATUS.get(answer.status, OTHER)
+    if isinstance(code, int) and code in ERRORS:
+        refusal, reason, hint = ERRORS[code]
     its_words = words(said["message"], secret) if "message" in said else body_words(answer, secret)
     return Refused(
         refusal,
@@ -325,95 +227,5 @@ def _outcome(answer: Answer, text: str, secret: str) -> SendOutcome:
         hint,
         answer.retry_after,
         Step.LOGIN if answer.status in {401, 403} else Step.SEND,
-        opted_out=code in _OPTED_OUT,
+        opted_out=code in OPTED_OUT,
     )
-
-
-def receipt(status: object, error_code: object = None, sid: object = None) -> Receipt | None:
-    """What Twilio's words mean, of a message that was looked at or from a callback (MessageStatus, ErrorCode and
-    MessageSid); None for a status that is not known."""
-    if not isinstance(status, str) or status not in _STATUSES:
-        return None
-    delivery, final = _STATUSES[status]
-    code = str(error_code) if error_code not in (None, "", 0, "0") else None
-    failed = delivery in {Delivery.UNDELIVERED, Delivery.REJECTED}
-    number = int(code) if code and code.isdecimal() else 0
-    refusal, reason, _ = _ERRORS.get(number, (None, f"Twilio says {status}", None))
-    return Receipt(
-        delivery,
-        final,
-        sid if isinstance(sid, str) else None,
-        code or status,
-        reason if failed else None,
-        (refusal or Refusal.PERMANENT) if failed else None,
-        opted_out=failed and number in _OPTED_OUT,
-    )
-
-
-def callback(url: str, body: bytes, signature: str, auth_token: str) -> Receipt | UnknownStatus | None:
-    """A status callback, POSTed to `url`: the whole public one that was given as StatusCallback, query included. None:
-    it is not signed with this token, or no form.
-
-    https://www.twilio.com/docs/usage/webhooks/webhooks-security
-    """
-    said = _said(url, body, signature, auth_token)
-    if said is None:
-        return None
-    status = said.get("MessageStatus", "")
-    return receipt(status, said.get("ErrorCode"), said.get("MessageSid")) or UnknownStatus(words(status))
-
-
-def incoming(url: str, body: bytes, signature: str, auth_token: str) -> Incoming | None:
-    """A message that a person sent to a number of the account, POSTed to `url`, the whole public one. None: it is not
-    signed with this token, or no form. Raises Invalid where it is signed and says not from whom it came.
-
-    https://www.twilio.com/docs/messaging/guides/webhook-request. Where Advanced Opt-Out is on, OptOutType says what
-    Twilio itself made of the message, in whatever language.
-    """
-    said = _said(url, body, signature, auth_token)
-    if said is None:
-        return None
-    if not said.get("From"):
-        raise Invalid("From", "must be given: the number that the message came from")
-    text = _OPT_OUT_TYPES.get(said.get("OptOutType", ""), said.get("Body", ""))
-    return Incoming(said["From"], text, said.get("MessageSid") or None)
-
-
-_OPT_OUT_TYPES: Mapping[str, str] = {"STOP": "STOP", "START": "START"}
-
-
-def _said(url: str, body: bytes, signature: str, auth_token: str) -> Mapping[str, str] | None:
-    """The fields of a signed form; None: it is not signed, or no form."""
-    try:
-        fields = parse_qs(body.decode(), keep_blank_values=True, strict_parsing=bool(body), max_num_fields=200)
-    except ValueError:
-        return None
-    if not signed(url, fields, signature, auth_token):
-        return None
-    return {name: values[-1] for name, values in fields.items()}
-
-
-def signed(url: str, fields: Mapping[str, list[str]], signature: str, auth_token: str) -> bool:
-    """Of a name that comes several times, each different value counts once. Twilio is not of one mind about whether the
-    scheme's own port belongs to the URL."""
-    rest = "".join(name + value for name in sorted(fields) for value in sorted(set(fields[name])))
-    return any(
-        hmac.compare_digest(_signature(spelling + rest, auth_token), signature.encode(errors="replace"))
-        for spelling in _spellings(url)
-    )
-
-
-def _signature(text: str, auth_token: str) -> bytes:
-    return base64.b64encode(hmac.new(auth_token.encode(), text.encode(errors="replace"), hashlib.sha1).digest())
-
-
-def _spellings(url: str) -> set[str]:
-    parts = urlsplit(url)
-    host, colon, port = parts.netloc.rpartition(":")
-    if not (colon and port.isdecimal()):
-        host, port = parts.netloc, ""
-    standard = {"https": "443", "http": "80"}.get(parts.scheme, "")
-    if port not in ("", standard):
-        return {url}
-    with_port = urlunsplit(parts._replace(netloc=f"{host}:{standard}"))
-    return {url, urlunsplit(parts._replace(netloc=host)), with_port}

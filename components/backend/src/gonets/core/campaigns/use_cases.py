@@ -234,7 +234,7 @@ class ManageCampaigns:
         if found.status in NOT_STARTED:
             return await self._redrawn(found, changes)
         allowed = _WHEN_OVER if found.status in OVER else _WHILE_IT_RUNS
-        if refused := sorted(changes.keys() - allowed):
+        if refused := sorted({_said(name) for name in changes.keys() - allowed}):
             raise Conflict(
                 f"is {found.status.value}: {' and '.join(sorted(allowed))} may change now, and not {', '.join(refused)}"
             )
@@ -364,14 +364,14 @@ class SendToAll:
         plan = Plan(name=f"Template {template_id} to all contacts", template_id=template_id)
         mark = None if key is None else f"send-notification {key}"
         if mark is not None and (known := await self.store.known(actor.user_id, mark)):
-            return _same(known, plan)
+            return _again(known, same=known.content.template_id == template_id)
         try:
             drawn = await self.draw_up(actor.user_id, plan)
         except Invalid as error:
             raise NotFound(error.reason) from error
         made, new = await self.store.add(drawn.moved(Status.RUNNING, self.now()), mark)
         if not new:
-            return _same(made, plan)
+            return _again(made, same=made.content.template_id == template_id)
         await self.audit.note(actor, "started", made.id, {"template_id": template_id})
         await wake_or_leave(self.news, made.id)
         return made
@@ -384,7 +384,11 @@ def _same(made: Campaign, asked: Plan) -> Campaign:
         other = replace(other, subject=None)
     if other.audience_id is not None:
         other = replace(other, audience=EVERYBODY)
-    if replace(one, template_version=None) != replace(other, template_version=None):
+    return _again(made, same=replace(one, template_version=None) == replace(other, template_version=None))
+
+
+def _again(made: Campaign, *, same: bool) -> Campaign:
+    if not same:
         raise Conflict(f"this idempotency key was used for campaign {made.id}, with other content")
     return made
 
@@ -395,6 +399,12 @@ async def wake_or_leave(news: CampaignNews, campaign_id: int) -> None:
         await news.wake_campaign(campaign_id)
     except Unavailable as error:
         log.warning("wake-up delayed", extra={"campaign_id": campaign_id, "reason": error.reason})
+
+
+def _said(name: str) -> str:
+    """A field of Plan, as whoever asks calls it."""
+    first, *others = {"audience_id": "audience", "window": "send_window"}.get(name, name).split("_")
+    return first + "".join(other.capitalize() for other in others)
 
 
 def _words(statuses: Collection[Status]) -> str:
