@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from gonets.adapters.postgres import contact_pages, contact_search, identity
-from gonets.adapters.postgres.identity import PostgresAudit, PostgresUsers
+from gonets.adapters.postgres import audit, contact_pages, contact_search
+from gonets.adapters.postgres.audit import PostgresAudit
+from gonets.adapters.postgres.identity import PostgresUsers
 from gonets.adapters.postgres.suppression import PostgresSuppressions
 from gonets.core.contacts.audience import EVERYBODY, Audience
 from gonets.core.contacts.ports import Search
@@ -115,7 +116,7 @@ async def test_one_address_of_a_long_list_is_looked_up(pool, crowd):
 
 @pytest.mark.parametrize("wanted", [{"object": "user", "user_id": None}, {"object": None, "user_id": 7}])
 async def test_the_log_is_not_read_on_until_an_entry_is_asked_for(wanted, pool, monkeypatch):
-    monkeypatch.setattr(identity, "AUDIT_FARTHEST", FARTHEST)
+    monkeypatch.setattr(audit, "FARTHEST", FARTHEST)
     await pool.fetch(
         "INSERT INTO audit_entry (action, object, object_id, detail)"
         " SELECT 'created', 'contact', n, '{}' FROM generate_series(1, $1::bigint) n",
