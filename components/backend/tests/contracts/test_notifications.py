@@ -374,6 +374,14 @@ async def test_an_attempt_is_found_by_the_provider_s_id(table):
     assert await table.store.by_provider_id(99, "id-1") is None
 
 
+async def test_only_of_an_sms_centre_an_attempt_is_found_by_the_providers_id(table):
+    found = await claimed(table)
+    twilio = ChannelKey(8, ChannelType.SMS_TWILIO)
+    one = attempt(notification_id=found.id, channel=twilio).heard(Accepted("SM1"), datetime.now(UTC))
+    await table.store.save(found.begun(one), new_stamp())
+    assert await table.store.by_provider_id(twilio.id, "SM1") is None
+
+
 async def test_channels_whose_receipts_are_awaited(table):
     async def sent(state=AttemptState.ACCEPTED, channel=SMPP, provider_id="id-1", **facts):
         found = await claimed(table, **facts)

@@ -87,7 +87,7 @@ class FakeNotificationTable:
             (attempt.started_at, row.found, attempt.reference)
             for row in self.rows.values()
             for attempt in row.found.attempts
-            if attempt.channel.id == channel_id and attempt.provider_id == provider_id
+            if attempt.channel == ChannelKey(channel_id, ChannelType.SMS_SMPP) and attempt.provider_id == provider_id
         ]
         return max(known, key=lambda one: one[0])[1:] if known else None
 
